@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+using System.Net;
+
+namespace Millau.Discovery;
+
+/// <summary>
+/// All services that ask to be routed to, as the Engine shows them at one moment. Immutable; each change in Docker
+/// yields a new catalog. What reads a catalog knows nothing of Docker.
+/// </summary>
+internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
+{
+    public static readonly ServiceCatalog Empty = new([]);
+}
+
+/// <summary>One service: what its labels ask for, and its instances.</summary>
+internal sealed record Service
+{
+    /// <summary>Unique within a catalog.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Host names in the form of <see cref="Routing.HostName.Normalize"/>, or <c>*</c>.</summary>
+    public required ImmutableArray<string> Hosts { get; init; }
+
+    /// <summary>Path prefix, percent-decoded; starts with <c>/</c>.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>How long an attempt may go without progress before the next instance is tried.</summary>
+    public required TimeSpan Timeout { get; init; }
+
+    /// <summary>How long an instance that failed is left out.</summary>
+    public required TimeSpan Retry { get; init; }
+
+    /// <summary>Those that serve or still serve; none for a service that is known but down.</summary>
+    public required ImmutableArray<Instance> Instances { get; init; }
+
+    /// <summary>The Engine shows an instance on its way up, so a request may wait for it.</summary>
+    public bool IsStarting { get; init; }
+}
+
+/// <summary>One running copy of a service.</summary>
+/// <param name="Id">Identity that outlives address changes and is never used again: the task or container id.</param>
+/// <param name="Name">Task or container name, for people.</param>
+/// <param name="EndPoint">Where it listens, on a network that Millau can reach.</param>
+/// <param name="Phase">Whether it is to be used.</param>
+internal sealed record Instance(string Id, string Name, IPEndPoint EndPoint, InstancePhase Phase);
+
+/// <summary>Where an instance is in its life, as far as Docker knows.</summary>
+internal enum InstancePhase
+{
+    /// <summary>Meant to serve.</summary>
+    Running,
+
+    /// <summary>Told to stop or found unhealthy; still serves for some seconds. A last resort.</summary>
+    Stopping,
+}

@@ -1,0 +1,16 @@
+using System.Collections.Immutable;
+
+namespace Millau.Upstreams;
+
+/// <summary>A service as the forwarder sees it. Immutable; its instances outlive it.</summary>
+/// <param name="Name">The service's name, unique.</param>
+/// <param name="Timeout">How long an attempt may go without progress.</param>
+/// <param name="Retry">How long an instance that failed is left out.</param>
+/// <param name="Instances">Those that serve or still serve.</param>
+/// <param name="IsStarting">The Engine shows an instance on its way up.</param>
+internal sealed record UpstreamService(
+    string Name,
+    TimeSpan Timeout,
+    TimeSpan Retry,
+    ImmutableArray<UpstreamInstance> Instances,
+    bool IsStarting);
