@@ -10,7 +10,15 @@ namespace Millau.Discovery;
 internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
 {
     public static readonly ServiceCatalog Empty = new([]);
+
+    /// <summary>Services that exist but are not routed, each with the reason; for people, never for routing.</summary>
+    public ImmutableArray<UnroutedService> Unrouted { get; init; } = [];
 }
+
+/// <summary>A service that is not routed.</summary>
+/// <param name="Name">The service's name; need not be unique.</param>
+/// <param name="Reason">Why, in a few words.</param>
+internal sealed record UnroutedService(string Name, string Reason);
 
 /// <summary>One service: what its labels ask for, and its instances.</summary>
 internal sealed record Service
@@ -42,7 +50,14 @@ internal sealed record Service
 /// <param name="Name">Task or container name, for people.</param>
 /// <param name="EndPoint">Where it listens, on a network that Millau can reach.</param>
 /// <param name="Phase">Whether it is to be used.</param>
-internal sealed record Instance(string Id, string Name, IPEndPoint EndPoint, InstancePhase Phase);
+internal sealed record Instance(string Id, string Name, IPEndPoint EndPoint, InstancePhase Phase)
+{
+    /// <summary>
+    /// Grows each time Docker reports the instance started or healthy again. What was concluded from failures under a
+    /// smaller epoch (such as leaving the instance out for a while) no longer holds; a new start is to be probed again.
+    /// </summary>
+    public int Epoch { get; init; }
+}
 
 /// <summary>Where an instance is in its life, as far as Docker knows.</summary>
 internal enum InstancePhase
