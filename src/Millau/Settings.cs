@@ -1,0 +1,183 @@
+using Microsoft.Extensions.Logging;
+
+namespace Millau;
+
+/// <summary>
+/// Everything that the environment sets, read and validated once at start. A variable that is empty counts as unset, as
+/// a stack file with <c>${HTTP}</c> gives it.
+/// </summary>
+internal sealed record Settings
+{
+    public const string HttpName = "HTTP";
+    public const string HttpsName = "HTTPS";
+    public const string TelemetryName = "TELEMETRY";
+    public const string LoggingName = "LOGGING";
+    public const string AcmeName = "ACME";
+    public const string LicenseName = "LICENSE";
+    public const string DockerHostName = "DOCKER_HOST";
+    public const string DockerTlsVerifyName = "DOCKER_TLS_VERIFY";
+    public const string DockerCertPathName = "DOCKER_CERT_PATH";
+
+    public const int DefaultHttpPort = 80;
+    public const int DefaultHttpsPort = 443;
+    public const int DefaultTelemetryPort = 9100;
+    public const string DefaultAcme = "https://acme-v02.api.letsencrypt.org/directory";
+    public const string DefaultDockerHost = "unix:///var/run/docker.sock";
+
+    private const string AllowedPort = "a port from 1 to 65535, as 8080 or :8080";
+    private const string AllowedDockerHost = "unix:///path/of/socket or tcp://host:port";
+
+    // Docker's registered ports for its API without and with TLS.
+    private const int DockerPort = 2375;
+    private const int DockerTlsPort = 2376;
+
+    public int HttpPort { get; init; } = DefaultHttpPort;
+
+    public int HttpsPort { get; init; } = DefaultHttpsPort;
+
+    /// <summary>Health and metrics.</summary>
+    public int TelemetryPort { get; init; } = DefaultTelemetryPort;
+
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    /// <summary>Directory of the certificate authority; null if automatic HTTPS is off.</summary>
+    public Uri? Acme { get; init; } = new(DefaultAcme);
+
+    /// <summary>Whether answers say in headers who served them.</summary>
+    public bool DebuggingHeaders { get; init; } = true;
+
+    /// <summary>The Engine API: <c>unix:///path</c>, or <c>tcp://host:port</c> with its port always given.</summary>
+    public Uri DockerHost { get; init; } = new(DefaultDockerHost);
+
+    /// <summary>Whether a TCP connection to the Engine uses TLS.</summary>
+    public bool DockerTls => DockerHost.Scheme == "tcp" && (DockerTlsVerify || DockerCertPath is not null);
+
+    /// <summary>Whether the Engine's certificate must be right, where TLS is used.</summary>
+    public bool DockerTlsVerify { get; init; }
+
+    /// <summary>Directory of <c>ca.pem</c>, <c>cert.pem</c> and <c>key.pem</c> for TLS to the Engine.</summary>
+    public string? DockerCertPath { get; init; }
+
+    /// <summary>Reads all settings.</summary>
+    /// <param name="getenv">Gives a variable's value, or null.</param>
+    /// <param name="settings">What was read; the defaults if there is an error.</param>
+    /// <param name="error">One line that names the setting, its value and what is allowed; else empty.</param>
+    public static bool TryRead(Func<string, string?> getenv, out Settings settings, out string error)
+    {
+        var reader = new Reader(getenv);
+        var dockerTlsVerify = reader.Get(DockerTlsVerifyName) is not null;
+        var dockerCertPath = reader.Get(DockerCertPathName);
+        settings = new Settings
+        {
+            HttpPort = reader.Port(HttpName, DefaultHttpPort),
+            HttpsPort = reader.Port(HttpsName, DefaultHttpsPort),
+            TelemetryPort = reader.Port(TelemetryName, DefaultTelemetryPort),
+            LogLevel = reader.Level(LoggingName),
+            Acme = reader.Acme(),
+            DebuggingHeaders = reader.Get(LicenseName) is null,
+            DockerHost = reader.DockerHost(dockerTlsVerify || dockerCertPath is not null ? DockerTlsPort : DockerPort),
+            DockerTlsVerify = dockerTlsVerify,
+            DockerCertPath = dockerCertPath,
+        };
+        reader.Distinct(
+            (HttpName, settings.HttpPort), (HttpsName, settings.HttpsPort), (TelemetryName, settings.TelemetryPort));
+
+        error = reader.Error ?? "";
+        if (reader.Error is null)
+            return true;
+        settings = new Settings();
+        return false;
+    }
+
+    /// <summary>Reads one value after the other and keeps the first error.</summary>
+    private sealed class Reader(Func<string, string?> getenv)
+    {
+        public string? Error { get; private set; }
+
+        public string? Get(string name) => getenv(name)?.Trim() is { Length: > 0 } value ? value : null;
+
+        public int Port(string name, int otherwise)
+        {
+            if (Get(name) is not { } value)
+                return otherwise;
+            var digits = value.AsSpan(value[0] == ':' ? 1 : 0);
+            if (digits.Length is >= 1 and <= 5 && !digits.ContainsAnyExceptInRange('0', '9')
+                && int.Parse(digits) is >= 1 and <= 65535 and var port)
+            {
+                return port;
+            }
+
+            Fail(name, value, AllowedPort);
+            return otherwise;
+        }
+
+        public LogLevel Level(string name)
+        {
+            var value = Get(name);
+            switch (value?.ToUpperInvariant())
+            {
+                case null:
+                case "INFO":
+                    return LogLevel.Information;
+                case "FATAL":
+                    return LogLevel.Critical;
+                case "ERROR":
+                    return LogLevel.Error;
+                case "WARN":
+                    return LogLevel.Warning;
+                case "DEBUG":
+                    return LogLevel.Debug;
+                default:
+                    Fail(name, value, "FATAL, ERROR, WARN, INFO or DEBUG");
+                    return LogLevel.Information;
+            }
+        }
+
+        public Uri? Acme()
+        {
+            var value = Get(AcmeName);
+            if (string.Equals(value, "off", StringComparison.OrdinalIgnoreCase))
+                return null;
+            if (Uri.TryCreate(value ?? DefaultAcme, UriKind.Absolute, out var uri)
+                && uri.Scheme is "https" or "http" && uri.UserInfo.Length == 0)
+            {
+                return uri;
+            }
+
+            Fail(AcmeName, value!, "the https:// address of an ACME directory, or off");
+            return null;
+        }
+
+        /// <param name="port">Used where a TCP address names none.</param>
+        public Uri DockerHost(int port)
+        {
+            var value = Get(DockerHostName) ?? DefaultDockerHost;
+            if (Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.Query.Length == 0 && uri.Fragment.Length == 0
+                && uri.UserInfo.Length == 0)
+            {
+                if (uri.Scheme == "unix" && uri.Host.Length == 0 && uri.AbsolutePath.Length > 1)
+                    return uri;
+                if (uri.Scheme == "tcp" && uri.Host.Length > 0 && uri.AbsolutePath.Length <= 1 && uri.Port != 0)
+                    return uri.Port > 0 ? uri : new UriBuilder(uri) { Port = port }.Uri;
+            }
+
+            Fail(DockerHostName, value, AllowedDockerHost);
+            return new Uri(DefaultDockerHost);
+        }
+
+        public void Distinct(params ReadOnlySpan<(string Name, int Port)> ports)
+        {
+            for (var i = 1; i < ports.Length; i++)
+            {
+                foreach (var (name, port) in ports[..i])
+                {
+                    if (port == ports[i].Port)
+                        Fail(ports[i].Name, $"{port}", $"a port other than that of {name}");
+                }
+            }
+        }
+
+        private void Fail(string name, string value, string allowed) =>
+            Error ??= $"Bad setting name={name} value=\"{value}\" allowed=\"{allowed}\"";
+    }
+}

@@ -1,0 +1,177 @@
+using Microsoft.Extensions.Logging;
+
+namespace Millau.Tests;
+
+public class SettingsTests
+{
+    [Fact]
+    public void Nothing_set_gives_the_defaults()
+    {
+        var settings = Read();
+
+        Assert.Equal(new Settings(), settings);
+        Assert.Equal(80, settings.HttpPort);
+        Assert.Equal(443, settings.HttpsPort);
+        Assert.Equal(9100, settings.TelemetryPort);
+        Assert.Equal(LogLevel.Information, settings.LogLevel);
+        Assert.Equal("https://acme-v02.api.letsencrypt.org/directory", settings.Acme?.AbsoluteUri);
+        Assert.True(settings.DebuggingHeaders);
+        Assert.Equal("/var/run/docker.sock", settings.DockerHost.LocalPath);
+        Assert.False(settings.DockerTls);
+    }
+
+    [Theory]
+    [InlineData("HTTP")]
+    [InlineData("HTTPS")]
+    [InlineData("TELEMETRY")]
+    [InlineData("LOGGING")]
+    [InlineData("ACME")]
+    [InlineData("LICENSE")]
+    [InlineData("DOCKER_HOST")]
+    [InlineData("DOCKER_TLS_VERIFY")]
+    [InlineData("DOCKER_CERT_PATH")]
+    public void An_empty_variable_is_unset(string name)
+    {
+        Assert.Equal(new Settings(), Read((name, "")));
+        Assert.Equal(new Settings(), Read((name, "  ")));
+    }
+
+    [Theory]
+    [InlineData("8080", 8080)]
+    [InlineData(":8080", 8080)]
+    [InlineData("1", 1)]
+    [InlineData("65535", 65535)]
+    [InlineData(" 8080 ", 8080)]
+    public void Ports(string value, int port)
+    {
+        Assert.Equal(port, Read(("HTTP", value)).HttpPort);
+        Assert.Equal(port, Read(("HTTPS", value)).HttpsPort);
+        Assert.Equal(port, Read(("TELEMETRY", value)).TelemetryPort);
+    }
+
+    [Theory]
+    [InlineData("0")]
+    [InlineData("65536")]
+    [InlineData("99999999999")]
+    [InlineData("-1")]
+    [InlineData("+80")]
+    [InlineData("8 0")]
+    [InlineData(":")]
+    [InlineData("::80")]
+    [InlineData("http")]
+    [InlineData("0.0.0.0:80")]
+    [InlineData("٨٠")]
+    public void Bad_ports(string value)
+    {
+        AssertError("HTTP", value, "1 to 65535");
+        AssertError("HTTPS", value, "1 to 65535");
+        AssertError("TELEMETRY", value, "1 to 65535");
+    }
+
+    [Fact]
+    public void Two_listeners_on_one_port_are_refused()
+    {
+        AssertError("HTTPS", "80", "HTTP");
+        AssertError("TELEMETRY", ":443", "HTTPS", shown: "443");
+        Assert.Equal(80, Read(("HTTP", "443"), ("HTTPS", "80")).HttpsPort);
+    }
+
+    [Theory]
+    [InlineData("FATAL", LogLevel.Critical)]
+    [InlineData("ERROR", LogLevel.Error)]
+    [InlineData("WARN", LogLevel.Warning)]
+    [InlineData("INFO", LogLevel.Information)]
+    [InlineData("DEBUG", LogLevel.Debug)]
+    [InlineData("debug", LogLevel.Debug)]
+    [InlineData("Warn", LogLevel.Warning)]
+    public void Log_levels(string value, LogLevel level) => Assert.Equal(level, Read(("LOGGING", value)).LogLevel);
+
+    [Theory]
+    [InlineData("TRACE")]
+    [InlineData("2")]
+    [InlineData("WARNING")]
+    public void Bad_log_levels(string value) => AssertError("LOGGING", value, "FATAL, ERROR, WARN, INFO or DEBUG");
+
+    [Fact]
+    public void Acme_is_an_address_or_off()
+    {
+        Assert.Equal("ca.local", Read(("ACME", "https://ca.local:14000/dir")).Acme?.Host);
+        Assert.Null(Read(("ACME", "off")).Acme);
+        Assert.Null(Read(("ACME", "OFF")).Acme);
+        AssertError("ACME", "no", "off");
+        AssertError("ACME", "ftp://ca.local/dir", "off");
+        AssertError("ACME", "/directory", "off");
+    }
+
+    [Fact]
+    public void Any_license_turns_the_debugging_headers_off() =>
+        Assert.False(Read(("LICENSE", "anything")).DebuggingHeaders);
+
+    [Theory]
+    [InlineData("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock")]
+    [InlineData("tcp://docker.local:1234", "tcp://docker.local:1234")]
+    [InlineData("tcp://10.0.0.1", "tcp://10.0.0.1:2375")]
+    [InlineData("tcp://[::1]:2375/", "tcp://[::1]:2375")]
+    public void Docker_hosts(string value, string expected) =>
+        Assert.Equal(expected, Read(("DOCKER_HOST", value)).DockerHost.ToString().TrimEnd('/'));
+
+    [Theory]
+    [InlineData("docker.local")]
+    [InlineData("docker.local:2375")]
+    [InlineData("/var/run/docker.sock")]
+    [InlineData("unix://")]
+    [InlineData("unix:///")]
+    [InlineData("unix://var/run/docker.sock")]
+    [InlineData("tcp://")]
+    [InlineData("tcp://host:0")]
+    [InlineData("tcp://host:99999")]
+    [InlineData("tcp://host:2375/path")]
+    [InlineData("tcp://user@host:2375")]
+    [InlineData("ssh://host")]
+    [InlineData("http://host:2375")]
+    public void Bad_docker_hosts(string value) => AssertError("DOCKER_HOST", value, "unix:///path/of/socket or tcp://host:port");
+
+    [Fact]
+    public void TLS_to_the_engine()
+    {
+        var verified = Read(
+            ("DOCKER_HOST", "tcp://docker.local"), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/certs"));
+        Assert.True(verified.DockerTls);
+        Assert.True(verified.DockerTlsVerify);
+        Assert.Equal("/certs", verified.DockerCertPath);
+        Assert.Equal(2376, verified.DockerHost.Port);
+
+        var unverified = Read(("DOCKER_HOST", "tcp://docker.local:1"), ("DOCKER_CERT_PATH", "/certs"));
+        Assert.True(unverified.DockerTls);
+        Assert.False(unverified.DockerTlsVerify);
+
+        Assert.False(Read(("DOCKER_TLS_VERIFY", "1")).DockerTls);
+    }
+
+    [Fact]
+    public void The_first_of_several_errors_is_told_in_one_line()
+    {
+        Assert.False(TryRead([("HTTP", "x\ny"), ("LOGGING", "y")], out var settings, out var error));
+        Assert.Contains("HTTP", error);
+        Assert.DoesNotContain("LOGGING", error);
+        Assert.Equal(new Settings(), settings);
+    }
+
+    private static Settings Read(params (string, string)[] variables)
+    {
+        Assert.True(TryRead(variables, out var settings, out var error), error);
+        Assert.Equal("", error);
+        return settings;
+    }
+
+    private static void AssertError(string name, string value, string allowed, string? shown = null)
+    {
+        Assert.False(TryRead([(name, value)], out _, out var error));
+        Assert.Contains($"name={name} ", error);
+        Assert.Contains($"value=\"{shown ?? value}\"", error);
+        Assert.Contains(allowed, error);
+    }
+
+    private static bool TryRead((string Name, string Value)[] variables, out Settings settings, out string error) =>
+        Settings.TryRead(n => variables.FirstOrDefault(v => v.Name == n).Value, out settings, out error);
+}
