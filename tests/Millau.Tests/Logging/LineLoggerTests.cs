@@ -1,0 +1,159 @@
+using System.Text;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using Millau.Logging;
+
+namespace Millau.Tests.Logging;
+
+public class LineLoggerTests
+{
+    private const string Date = "2026-11-23T15:04:05.123Z";
+
+    private readonly MemoryStream _output = new();
+    private readonly FakeTimeProvider _time = new(DateTimeOffset.Parse(Date));
+
+    [Theory]
+    [InlineData(LogLevel.Critical, "FATAL")]
+    [InlineData(LogLevel.Error, "ERROR")]
+    [InlineData(LogLevel.Warning, "WARN ")]
+    [InlineData(LogLevel.Information, "INFO ")]
+    [InlineData(LogLevel.Debug, "DEBUG")]
+    public void A_line_has_date_level_and_message(LogLevel level, string name)
+    {
+        Logger(LogLevel.Debug).Log(level, "ready port={Port}", 80);
+
+        Assert.Equal($"{Date} {name} ready port=80\n", Text);
+    }
+
+    [Theory]
+    [InlineData("a\nb\r\nc\td", "a\\nb\\r\\nc\\td")]
+    [InlineData("\u001b[31mred", "\\x1b[31mred")]
+    [InlineData("\0\u0007\u007f", "\\x00\\x07\\x7f")]
+    [InlineData("\u0085\u009b31m", "\\x85\\x9b31m")]
+    [InlineData("\u2028\u202e\u2066", "\\u2028\\u202e\\u2066")]
+    [InlineData("café 🐳 \\n", "café 🐳 \\n")]
+    public void What_could_end_a_line_or_steer_a_terminal_is_escaped(string message, string written)
+    {
+        Logger().LogInformation("x={X}", message);
+
+        Assert.Equal($"{Date} INFO  x={written}\n", Text);
+    }
+
+    [Fact]
+    public void A_lone_surrogate_does_no_harm()
+    {
+        Logger().LogInformation("a\ud800b");
+
+        Assert.Equal($"{Date} INFO  a\uFFFDb\n", Text);
+    }
+
+    [Fact]
+    public void An_exception_is_told_on_the_same_line_without_its_stack()
+    {
+        var inner = new ArgumentException("deep\ndown");
+        Logger().LogError(Thrown(new IOException("broken", inner)), "failed");
+
+        Assert.Equal(
+            $"{Date} ERROR failed System.IO.IOException: broken <- System.ArgumentException: deep\\ndown\n", Text);
+    }
+
+    [Fact]
+    public void At_DEBUG_an_exception_has_its_stack_on_the_same_line()
+    {
+        Logger(LogLevel.Debug).LogError(Thrown(new IOException("broken")), "failed");
+
+        Assert.StartsWith($"{Date} ERROR failed System.IO.IOException: broken\\n   at ", Text);
+        Assert.Contains(nameof(Thrown), Text);
+        Assert.Equal(1, Text.Count(c => c == '\n'));
+    }
+
+    [Fact]
+    public void Events_below_the_level_are_not_written()
+    {
+        var logger = Logger(LogLevel.Warning);
+        logger.LogInformation("no");
+        logger.LogWarning("yes");
+
+        Assert.False(logger.IsEnabled(LogLevel.Information));
+        Assert.Equal($"{Date} WARN  yes\n", Text);
+    }
+
+    [Theory]
+    [InlineData(LogLevel.Debug, "w e ")]
+    [InlineData(LogLevel.Information, "w e ")]
+    [InlineData(LogLevel.Error, "e ")]
+    public void The_framework_is_heard_from_a_warning_up(LogLevel minimum, string heard)
+    {
+        var logger = Logger(minimum, "Microsoft.AspNetCore.Server.Kestrel");
+        logger.LogDebug("d");
+        logger.LogInformation("i");
+        logger.LogWarning("w");
+        logger.LogError("e");
+
+        Assert.Equal(heard, string.Concat(Text.Split('\n').Select(l => l.Length > 0 ? l[^1] + " " : "")));
+    }
+
+    [Fact]
+    public void A_long_line_is_whole_and_the_next_is_too()
+    {
+        var logger = Logger();
+        logger.LogInformation("{Long}", new string('x', 100_000));
+        logger.LogInformation("short");
+
+        Assert.Equal($"{Date} INFO  {new string('x', 100_000)}\n{Date} INFO  short\n", Text);
+    }
+
+    [Fact]
+    public async Task Lines_of_many_threads_stay_whole_and_are_one_write_each()
+    {
+        var output = new CountingStream();
+        using var factory = LineLoggerProvider.CreateFactory(LogLevel.Information, output, _time);
+        var loggers = Enumerable.Range(0, 4).Select(i => factory.CreateLogger($"{i}")).ToArray();
+        await Task.WhenAll(loggers.Select((logger, i) => Task.Run(() =>
+        {
+            for (var j = 0; j < 500; j++)
+                logger.LogInformation("{Text}", new string((char)('a' + i), 50));
+        })));
+
+        var lines = output.Lines;
+        Assert.Equal(2000, lines.Count);
+        Assert.All(lines, l => Assert.Matches("^[^ ]+ INFO  (a{50}|b{50}|c{50}|d{50})\n$", l));
+    }
+
+    [Fact]
+    public void A_reader_that_went_away_is_no_error()
+    {
+        using var factory = LineLoggerProvider.CreateFactory(LogLevel.Information, new BrokenStream(), _time);
+
+        factory.CreateLogger("x").LogInformation("unheard");
+    }
+
+    private string Text => Encoding.UTF8.GetString(_output.ToArray());
+
+    private ILogger Logger(LogLevel minimum = LogLevel.Information, string category = "Millau") =>
+        LineLoggerProvider.CreateFactory(minimum, _output, _time).CreateLogger(category);
+
+    private static Exception Thrown(Exception exception)
+    {
+        try
+        {
+            throw exception;
+        }
+        catch (Exception e)
+        {
+            return e;
+        }
+    }
+
+    private sealed class CountingStream : MemoryStream
+    {
+        public List<string> Lines { get; } = [];
+
+        public override void Write(ReadOnlySpan<byte> buffer) => Lines.Add(Encoding.UTF8.GetString(buffer));
+    }
+
+    private sealed class BrokenStream : MemoryStream
+    {
+        public override void Write(ReadOnlySpan<byte> buffer) => throw new IOException("broken pipe");
+    }
+}
