@@ -19,4 +19,10 @@ internal static partial class Log
     // 5xx forwarding
 
     // 6xx telemetry
+
+    [LoggerMessage(600, LogLevel.Information, "Healthy")]
+    public static partial void HealthUp(ILogger logger);
+
+    [LoggerMessage(601, LogLevel.Error, "Unhealthy condition={Condition} reason=\"{Reason}\"")]
+    public static partial void HealthDown(ILogger logger, string condition, string reason);
 }
