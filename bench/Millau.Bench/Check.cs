@@ -1,0 +1,28 @@
+namespace Millau.Bench;
+
+/// <summary>Sees before a measurement that the proxy does the whole job: a figure for a wrong answer is worth nothing.</summary>
+internal static class Check
+{
+    /// <exception cref="InvalidOperationException">Another status or body than the origin's.</exception>
+    public static void AnswersRightly(RunningProxy proxy, Workload workload)
+    {
+        using var client = new HttpClient(new SocketsHttpHandler { UseProxy = false }) { Timeout = TimeSpan.FromSeconds(10) };
+        using var request = new HttpRequestMessage(workload.UploadBytes > 0 ? HttpMethod.Post : HttpMethod.Get,
+            $"http://127.0.0.1:{proxy.Port}{workload.Path}");
+        if (workload.UploadBytes > 0)
+            request.Content = new ByteArrayContent(new byte[workload.UploadBytes]);
+        try
+        {
+            using var answer = client.Send(request);
+            using var body = new MemoryStream();
+            answer.Content.CopyTo(body, null, CancellationToken.None);
+            if ((int)answer.StatusCode != 200 || body.Length != workload.AnswerBytes)
+                throw new InvalidOperationException(
+                    $"answered {(int)answer.StatusCode} with {body.Length} bytes, not 200 with {workload.AnswerBytes}");
+        }
+        catch (TaskCanceledException)
+        {
+            throw new InvalidOperationException("did not answer within 10 s");
+        }
+    }
+}

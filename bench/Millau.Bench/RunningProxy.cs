@@ -1,0 +1,78 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Millau.Bench;
+
+/// <summary>A proxy that has answered its first request.</summary>
+internal sealed class RunningProxy : IDisposable
+{
+    private static readonly TimeSpan StartLimit = TimeSpan.FromSeconds(20);
+
+    private readonly RunningProcess _process;
+
+    private RunningProxy(ProxyKind kind, RunningProcess process, int port, TimeSpan timeToServe)
+    {
+        (Kind, _process, Port, TimeToServe) = (kind, process, port, timeToServe);
+        Tree = ProcessTree.Of(process.Id);
+    }
+
+    public ProxyKind Kind { get; }
+    public int Port { get; }
+
+    /// <summary>From the start of the process to the first 200.</summary>
+    public TimeSpan TimeToServe { get; }
+
+    public ProcessTree Tree { get; }
+
+    /// <exception cref="InvalidOperationException">It ended, or did not serve in time.</exception>
+    public static RunningProxy Start(ProxyKind kind, int originPort, int enginePort, Options options)
+    {
+        var port = Ports.Free();
+        var directory = System.IO.Directory.CreateDirectory(Path.Combine(options.Directory, $"{kind.Name}-{port}")).FullName;
+        var command = kind.Prepare(new ProxyPlace(port, originPort, enginePort, directory, options));
+        var clock = Stopwatch.StartNew();
+        // The pid goes into a file of the bench's own directory.
+        var process = RunningProcess.Start(command, $"{options.ProxyCore}", options.Directory, $"{kind.Name}-{port}");
+        try
+        {
+            while (!Answers(port))
+            {
+                if (process.HasEnded)
+                    throw new InvalidOperationException($"{kind.Name} ended:\n{process.Tail}");
+                if (clock.Elapsed > StartLimit)
+                    throw new InvalidOperationException($"{kind.Name} did not answer 200 within {StartLimit.TotalSeconds} s:\n{process.Tail}");
+                Thread.Sleep(1);
+            }
+            return new RunningProxy(kind, process, port, clock.Elapsed);
+        }
+        catch
+        {
+            process.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose() => _process.Dispose();
+
+    /// <summary>One plain GET over a new connection; true if the answer is 200.</summary>
+    public static bool Answers(int port)
+    {
+        try
+        {
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = 2000 };
+            socket.Connect(IPAddress.Loopback, port);
+            socket.Send(Encoding.ASCII.GetBytes($"GET /json HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"));
+            Span<byte> status = stackalloc byte[12];
+            var read = 0;
+            while (read < status.Length && socket.Receive(status[read..]) is > 0 and var n)
+                read += n;
+            return status[..read].SequenceEqual("HTTP/1.1 200"u8);
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+}

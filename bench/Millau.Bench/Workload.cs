@@ -1,0 +1,57 @@
+using System.Text;
+
+namespace Millau.Bench;
+
+/// <summary>One kind of load, the same for every proxy.</summary>
+internal sealed record Workload(string Name, string Title, string Path, int AnswerBytes)
+{
+    public const int JsonBytes = 129;
+
+    public int UploadBytes { get; init; }
+    public int Connections { get; init; } = 64;
+    public bool KeepAlive { get; init; } = true;
+
+    /// <summary>Bodies are large enough for a proxy's buffering to matter, so nginx is also run with streaming on.</summary>
+    public bool HasLargeBodies { get; init; }
+
+    public static IReadOnlyList<Workload> All { get; } =
+    [
+        new("json", "GET of 129 bytes of JSON, kept alive, 64 connections", "/json", JsonBytes),
+        new("get100k", "GET of 100 KB, kept alive, 64 connections", "/100k", 100 * 1024) { HasLargeBodies = true },
+        new("post5m", "POST of 5 MB, kept alive, 8 connections", "/upload", JsonBytes)
+            { UploadBytes = 5 * 1024 * 1024, Connections = 8, HasLargeBodies = true },
+        new("close", "GET of 129 bytes of JSON, a new connection each, 64 at a time", "/json", JsonBytes) { KeepAlive = false },
+    ];
+
+    /// <summary>The origin's JSON answer: exactly <see cref="JsonBytes"/> bytes.</summary>
+    public static string Json { get; } = MakeJson();
+
+    /// <summary>The script for wrk; it prints one line that <see cref="Wrk"/> reads.</summary>
+    public string Script()
+    {
+        var script = new StringBuilder();
+        if (!KeepAlive)
+            script.AppendLine("wrk.headers['Connection'] = 'close'");
+        if (UploadBytes > 0)
+        {
+            script.AppendLine("wrk.method = 'POST'");
+            script.AppendLine("wrk.headers['Content-Type'] = 'application/octet-stream'");
+            script.AppendLine($"wrk.body = string.rep('0123456789abcdef', {UploadBytes / 16})");
+        }
+        script.AppendLine("""
+            done = function(summary, latency, requests)
+              local e = summary.errors
+              io.write(string.format('RESULT %d %d %d %d %d\n', summary.requests, summary.duration,
+                latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+            end
+            """);
+        return script.ToString();
+    }
+
+    private static string MakeJson()
+    {
+        const string Start = """{"id":4711,"name":"espresso","price":{"amount":"2.40","currency":"EUR"},"stock":128,"tags":["coffee","hot"],"note":" """;
+        var json = Start.TrimEnd();
+        return json + new string('x', JsonBytes - json.Length - 2) + "\"}";
+    }
+}
