@@ -26,14 +26,18 @@ var report = new Report();
 var problems = new List<string>();
 var rows = new List<string> { "workload,proxy,round,requests,seconds,cpu_us_per_request,p50_ms,p99_ms,peak_kb,core_lost,errors" };
 
-report.Line($"{options.Rounds} rounds of {options.Seconds} s, proxies in turn; proxy on core {options.ProxyCore}, client and origin on "
-    + $"{options.LoadCores}. CPU is user and system time of all the proxy's processes.");
+report.Line(options.CountSystemCalls
+    ? "System calls of all the proxy's processes."
+    : $"{options.Rounds} rounds of {options.Seconds} s, proxies in turn; proxy on core {options.ProxyCore}, client and origin on "
+        + $"{options.LoadCores}. CPU is user and system time of all the proxy's processes.");
 report.Line();
 
-using (var origin = Origin.Start(options))
-await using (var engine = await EngineStandIn.StartAsync(origin.Port))
+var loads = Workload.All.Where(w => options.Workloads.Contains(w.Name)).ToList();
+if (loads.Count > 0 || options.Workloads.Contains(StartBench.Name))
 {
-    foreach (var workload in Workload.All.Where(w => options.Workloads.Contains(w.Name)))
+    using var origin = Origin.Start(options);
+    await using var engine = await EngineStandIn.StartAsync(origin.Port);
+    foreach (var workload in loads)
     {
         if (options.CountSystemCalls)
         {
@@ -50,7 +54,7 @@ await using (var engine = await EngineStandIn.StartAsync(origin.Port))
         StartBench.Run(origin, engine, options, report, problems);
 }
 if (options.Workloads.Contains(RouteBench.Name) && !options.CountSystemCalls)
-    RouteBench.Run(report);
+    RouteBench.Run(options, report);
 
 foreach (var problem in problems)
     report.Line($"- {problem}");

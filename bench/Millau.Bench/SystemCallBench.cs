@@ -68,7 +68,7 @@ internal static class SystemCallBench
             .Select(f => (Name: f[^1], Calls: double.Parse(f[3], CultureInfo.InvariantCulture) / requests,
                 Failed: f.Length == 6 ? double.Parse(f[4], CultureInfo.InvariantCulture) / requests : 0))
             .OrderByDescending(c => c.Calls).ToList();
-        var frequent = calls.Where(c => c.Calls >= 0.05)
+        var frequent = calls.Where(c => c.Calls >= 0.05).Take(8)
             .Select(c => $"{c.Name} {Report.Number(c.Calls, "0.00")}" + (c.Failed >= 0.005 ? $" ({Report.Number(c.Failed, "0.00")})" : ""));
         return $"| {proxy.Kind.Name} | {Report.Number(calls.Sum(c => c.Calls), "0.00")} | {string.Join(", ", frequent)} |";
     }
