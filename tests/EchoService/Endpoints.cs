@@ -80,6 +80,7 @@ internal sealed class Endpoints(Options options)
             case "executed":
                 await response.WriteAsync(_posts.List());
                 break;
+            case var _ when options.TextOnly:
             case "text":
                 await response.WriteAsync(options.Name + "\n");
                 break;
