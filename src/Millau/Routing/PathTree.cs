@@ -68,6 +68,10 @@ internal sealed class PathTree
             paths = paths[1..];
         }
 
+        var piece = first[depth..end];
+        if (paths.IsEmpty)
+            return new PathTree(piece, route, [], []);
+
         var firsts = new List<char>();
         var children = new List<PathTree>();
         while (!paths.IsEmpty)
@@ -81,6 +85,6 @@ internal sealed class PathTree
             paths = paths[count..];
         }
 
-        return new PathTree(first[depth..end], route, [.. firsts], [.. children]);
+        return new PathTree(piece, route, [.. firsts], [.. children]);
     }
 }

@@ -22,7 +22,7 @@ internal static class RouteTableBuilder
         for (var i = 0; i < upstreams.Length; i++)
         {
             var service = catalog.Services[i];
-            foreach (var host in service.Hosts.Distinct(StringComparer.OrdinalIgnoreCase))
+            foreach (var host in Distinct(service.Hosts))
             {
                 if (!byHost.TryGetValue(host, out var byPath))
                     byHost.Add(host, byPath = new(StringComparer.Ordinal));
@@ -32,23 +32,24 @@ internal static class RouteTableBuilder
             }
         }
 
-        // A parent has fewer characters than its child, so it is made before.
-        var routes = new List<Route>();
-        var hosts = new Dictionary<string, HostRoutes>(StringComparer.OrdinalIgnoreCase);
-        HostRoutes? anyHost = null;
-        if (byHost.Remove(HostName.Any, out var ofAnyHost))
-            anyHost = new HostRoutes(BuildPaths(HostName.Any, ofAnyHost, routes), null);
-        foreach (var (host, byPath) in byHost.OrderBy(h => h.Key.Length))
-            hosts.Add(host, new HostRoutes(BuildPaths(host, byPath, routes), FindParent(host, hosts) ?? anyHost));
+        var routes = ImmutableArray.CreateBuilder<Route>(upstreams.Length);
+        var trees = new Dictionary<string, PathTree>(byHost.Count, StringComparer.OrdinalIgnoreCase);
+        foreach (var host in byHost.Keys.Order(StringComparer.Ordinal))
+            trees.Add(host, BuildPaths(host, byHost[host], routes));
 
-        routes.Sort(static (a, b) => string.CompareOrdinal(a.Host, b.Host) is var c and not 0
-            ? c
-            : string.CompareOrdinal(a.Path, b.Path));
-        return new RouteTable(hosts, anyHost, [.. routes]);
+        // A parent has fewer characters than its child, so it is made before.
+        var hosts = new Dictionary<string, HostRoutes>(byHost.Count, StringComparer.OrdinalIgnoreCase);
+        var anyHost = trees.Remove(HostName.Any, out var ofAnyHost) ? new HostRoutes(ofAnyHost, null) : null;
+        foreach (var (host, paths) in trees.OrderBy(t => t.Key.Length))
+            hosts.Add(host, new HostRoutes(paths, FindParent(host, hosts) ?? anyHost));
+        return new RouteTable(hosts, anyHost, routes.DrainToImmutable());
     }
 
+    private static ImmutableArray<string> Distinct(ImmutableArray<string> hosts) =>
+        hosts.Length <= 1 ? hosts : [.. hosts.Distinct(StringComparer.OrdinalIgnoreCase)];
+
     private static PathTree BuildPaths(
-        string host, Dictionary<string, List<UpstreamService>> byPath, List<Route> routes)
+        string host, Dictionary<string, List<UpstreamService>> byPath, ICollection<Route> routes)
     {
         var paths = new KeyValuePair<string, UpstreamGroup>[byPath.Count];
         var i = 0;
@@ -60,9 +61,10 @@ internal static class RouteTableBuilder
 
     private static HostRoutes? FindParent(string host, Dictionary<string, HostRoutes> hosts)
     {
+        var byName = hosts.GetAlternateLookup<ReadOnlySpan<char>>();
         for (var dot = host.IndexOf('.'); dot >= 0; dot = host.IndexOf('.', dot + 1))
         {
-            if (hosts.TryGetValue(host[(dot + 1)..], out var parent))
+            if (byName.TryGetValue(host.AsSpan(dot + 1), out var parent))
                 return parent;
         }
 
