@@ -1,12 +1,12 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -35,13 +35,13 @@ internal sealed class KestrelHost : IAsyncDisposable
     /// <param name="application">Gets the requests.</param>
     /// <param name="logging">Used, not disposed.</param>
     /// <param name="server">Adds the listeners, which are IP addresses, and sets limits.</param>
-    /// <param name="transport">Sets the socket transport where its defaults are not right.</param>
+    /// <param name="transport">Makes the transport; null for Kestrel's own with its defaults.</param>
     /// <param name="cancellation">Gives up starting.</param>
     public static async Task<KestrelHost> StartAsync<TContext>(
         IHttpApplication<TContext> application,
         ILoggerFactory logging,
         Action<KestrelServerOptions> server,
-        Action<SocketTransportOptions>? transport = null,
+        Func<IServiceProvider, IConnectionListenerFactory>? transport = null,
         CancellationToken cancellation = default)
         where TContext : notnull
     {
@@ -50,7 +50,7 @@ internal sealed class KestrelHost : IAsyncDisposable
         builder.Services.AddSingleton<DiagnosticSource>(new DiagnosticListener("Millau.Ingress"));
         builder.UseKestrelCore().ConfigureKestrel(server);
         if (transport is not null)
-            builder.Services.Configure(transport);
+            builder.Services.AddSingleton(transport);
 
         var services = builder.Services.BuildServiceProvider();
         try

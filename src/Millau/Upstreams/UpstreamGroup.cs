@@ -2,8 +2,89 @@ using System.Collections.Immutable;
 
 namespace Millau.Upstreams;
 
-/// <summary>All services that answer for one host and path: the candidates of one route.</summary>
-internal sealed class UpstreamGroup(ImmutableArray<UpstreamService> services)
+/// <summary>
+/// All services that answer for one host and path: the candidates of one route. Chooses round-robin over all
+/// instances of all its services, each equal.
+/// </summary>
+internal sealed class UpstreamGroup
 {
-    public ImmutableArray<UpstreamService> Services { get; } = services;
+    private readonly UpstreamInstance[] _instances;
+    private uint _turn = uint.MaxValue;
+    private uint _spareTurn = uint.MaxValue;
+
+    public UpstreamGroup(ImmutableArray<UpstreamService> services)
+    {
+        Services = services;
+        var count = 0;
+        foreach (var service in services) count += service.Instances.Length;
+        _instances = new UpstreamInstance[count];
+        foreach (var service in services)
+        {
+            service.Instances.CopyTo(_instances, _instances.Length - count);
+            count -= service.Instances.Length;
+        }
+    }
+
+    public ImmutableArray<UpstreamService> Services { get; }
+
+    /// <summary>An instance is on its way up, so that waiting may help.</summary>
+    public bool IsStarting
+    {
+        get
+        {
+            foreach (var service in Services)
+                if (service.IsStarting) return true;
+            foreach (var instance in _instances)
+                if (instance.IsStarting) return true;
+            return false;
+        }
+    }
+
+    /// <summary>
+    /// The next instance that can take a request and was not tried yet: a ready one, else one that is about to stop.
+    /// </summary>
+    public UpstreamInstance? Pick(List<UpstreamInstance> tried)
+    {
+        if (_instances.Length == 0) return null;
+        var next = _instances[Interlocked.Increment(ref _turn) % (uint)_instances.Length];
+        if (next.IsReady && !tried.Contains(next)) return next;
+        return PickOther(tried, lastResort: false) ?? PickOther(tried, lastResort: true);
+    }
+
+    /// <summary>
+    /// Of the instances that are left out, or never accepted a connection, the one that has waited longest.
+    /// </summary>
+    public UpstreamInstance? PickLeftOut(List<UpstreamInstance> tried)
+    {
+        UpstreamInstance? longest = null;
+        foreach (var instance in _instances)
+        {
+            if (instance.IsRetired || tried.Contains(instance)) continue;
+            if (longest is null || instance.LeftOutUntil < longest.LeftOutUntil) longest = instance;
+        }
+        return longest;
+    }
+
+    // The turn fell on an instance that cannot serve: its share is spread evenly over those that can, rather than
+    // given to its neighbour.
+    private UpstreamInstance? PickOther(List<UpstreamInstance> tried, bool lastResort)
+    {
+        var count = 0;
+        foreach (var instance in _instances)
+            if (IsCandidate(instance, tried, lastResort)) count++;
+        if (count == 0) return null;
+        var turn = (int)(Interlocked.Increment(ref _spareTurn) % (uint)count);
+        UpstreamInstance? found = null;
+        foreach (var instance in _instances)
+        {
+            // States may change between the two rounds; the last candidate seen does then.
+            if (!IsCandidate(instance, tried, lastResort)) continue;
+            found = instance;
+            if (turn-- == 0) break;
+        }
+        return found;
+    }
+
+    private static bool IsCandidate(UpstreamInstance instance, List<UpstreamInstance> tried, bool lastResort) =>
+        (lastResort ? instance.IsLastResort : instance.IsReady) && !tried.Contains(instance);
 }

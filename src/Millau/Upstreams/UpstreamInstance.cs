@@ -1,14 +1,105 @@
 using System.Net;
+using Millau.Discovery;
 
 namespace Millau.Upstreams;
 
 /// <summary>
-/// One instance: health, requests in flight and pooled connections. Keyed by task identity, so that it carries over
+/// One instance: whether it can be used, and its pooled connections. Keyed by task identity, so that it carries over
 /// from one route table to the next.
 /// </summary>
-internal sealed class UpstreamInstance(string id, string name, IPEndPoint endPoint)
+/// <remarks>
+/// Concurrency: the registry alone writes <see cref="Phase"/> and <see cref="Service"/>; requests and the probe write
+/// the rest, in single atomic steps.
+/// </remarks>
+internal sealed class UpstreamInstance
 {
-    public string Id { get; } = id;
-    public string Name { get; } = name;
-    public IPEndPoint EndPoint { get; } = endPoint;
+    // A running task whose port stays shut longer than this is no longer waited for.
+    private const long StartingMilliseconds = 30_000;
+
+    private readonly UpstreamHeartbeat _heartbeat;
+    private readonly long _seenAt;
+    private volatile InstancePhase _phase;
+    private volatile bool _accepting;
+    private volatile bool _retired;
+    private volatile UpstreamService? _service;
+    private long _leftOutUntil;
+
+    public UpstreamInstance(string id, string name, IPEndPoint endPoint, UpstreamHeartbeat heartbeat)
+    {
+        Id = id;
+        Name = name;
+        EndPoint = endPoint;
+        _heartbeat = heartbeat;
+        _seenAt = heartbeat.Now;
+        Pool = new UpstreamConnectionPool(heartbeat);
+    }
+
+    public string Id { get; }
+    public string Name { get; }
+    public IPEndPoint EndPoint { get; }
+    public UpstreamConnectionPool Pool { get; }
+
+    /// <summary>The service it belongs to, as its labels stand now.</summary>
+    public UpstreamService Service
+    {
+        get => _service!;
+        set => _service = value;
+    }
+
+    public InstancePhase Phase
+    {
+        get => _phase;
+        set => _phase = value;
+    }
+
+    /// <summary>Its port has accepted a connection.</summary>
+    public bool IsAccepting
+    {
+        get => _accepting;
+        set => _accepting = value;
+    }
+
+    /// <summary>No longer in the catalog: what is under way ends, nothing begins.</summary>
+    public bool IsRetired => _retired;
+
+    /// <summary>Takes requests like any other.</summary>
+    public bool IsReady => _phase == InstancePhase.Running && _accepting && !IsLeftOut && !_retired;
+
+    /// <summary>About to stop, but still serves: takes requests only when no other instance can.</summary>
+    public bool IsLastResort => _phase == InstancePhase.Stopping && !IsLeftOut && !_retired;
+
+    /// <summary>Failed not long ago.</summary>
+    public bool IsLeftOut
+    {
+        get
+        {
+            var until = Volatile.Read(ref _leftOutUntil);
+            return until != 0 && _heartbeat.Now < until;
+        }
+    }
+
+    /// <summary>Milliseconds of the heartbeat's clock until which it is left out; 0 if it never failed.</summary>
+    public long LeftOutUntil => Volatile.Read(ref _leftOutUntil);
+
+    /// <summary>Runs, but does not accept connections yet; it may soon.</summary>
+    public bool IsStarting =>
+        _phase == InstancePhase.Running && !_accepting && !_retired && _heartbeat.Now - _seenAt < StartingMilliseconds;
+
+    /// <summary>Leaves the instance out for its service's retry period. True if it was not left out before.</summary>
+    public bool LeaveOut()
+    {
+        var wasLeftOut = IsLeftOut;
+        Volatile.Write(ref _leftOutUntil, Math.Max(1, _heartbeat.Now + (long)Service.Retry.TotalMilliseconds));
+        return !wasLeftOut;
+    }
+
+    /// <summary>Docker says that it is new or healthy again: what it did before is forgotten.</summary>
+    public void Readmit() => Volatile.Write(ref _leftOutUntil, 0);
+
+    /// <summary>Takes the instance out of use: idle connections are closed, used ones when their request is done.</summary>
+    public void Retire()
+    {
+        _retired = true;
+        Pool.Close();
+    }
 }

@@ -1,13 +1,87 @@
 using System.Collections.Immutable;
+using System.Net;
+using Microsoft.Extensions.Logging;
 using Millau.Discovery;
 
 namespace Millau.Upstreams;
 
-/// <summary>Keeps one <see cref="UpstreamInstance"/> for each instance of the latest catalog.</summary>
-internal sealed class UpstreamRegistry
+/// <summary>
+/// Keeps one <see cref="UpstreamInstance"/> for each instance of the latest catalog, so that health and connections
+/// outlive catalogs and route tables. Called by one thread at a time.
+/// </summary>
+internal sealed class UpstreamRegistry(
+    UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, ILogger logger)
 {
-    /// <summary>Takes over a new catalog; instances that were known before keep their state.</summary>
-    public ImmutableArray<UpstreamService> Apply(ServiceCatalog catalog) =>
-        [.. catalog.Services.Select(s => new UpstreamService(s.Name, s.Timeout, s.Retry,
-            [.. s.Instances.Select(i => new UpstreamInstance(i.Id, i.Name, i.EndPoint))], s.IsStarting))];
+    private Dictionary<(string Id, IPEndPoint EndPoint), Known> _known = [];
+
+    private readonly record struct Known(UpstreamInstance Instance, int Epoch);
+
+    /// <summary>What a catalog became.</summary>
+    /// <param name="Services">One for each service of the catalog, in its order.</param>
+    /// <param name="Gone">Instances that the catalog no longer has; to be retired once no new request finds them.</param>
+    internal readonly record struct Update(ImmutableArray<UpstreamService> Services, List<UpstreamInstance> Gone);
+
+    /// <summary>Takes over a catalog. Instances that were known before keep their state; new ones are probed.</summary>
+    public Update Take(ServiceCatalog catalog)
+    {
+        var known = new Dictionary<(string, IPEndPoint), Known>(_known.Count);
+        var fresh = new List<UpstreamInstance>();
+        var services = ImmutableArray.CreateBuilder<UpstreamService>(catalog.Services.Length);
+        foreach (var service in catalog.Services)
+        {
+            var instances = ImmutableArray.CreateBuilder<UpstreamInstance>(service.Instances.Length);
+            foreach (var instance in service.Instances) instances.Add(Take(instance, known, fresh));
+            var upstream = new UpstreamService(
+                service.Name, service.Timeout, service.Retry, instances.MoveToImmutable(), service.IsStarting);
+            foreach (var instance in upstream.Instances) instance.Service = upstream;
+            services.Add(upstream);
+        }
+        var gone = new List<UpstreamInstance>();
+        foreach (var (key, value) in _known)
+            if (!known.ContainsKey(key)) gone.Add(value.Instance);
+        _known = known;
+        foreach (var instance in fresh) _ = probe.RunAsync(instance);
+        return new Update(services.MoveToImmutable(), gone);
+    }
+
+    /// <summary>Ends the use of instances that are gone, and lets waiting requests look at the new state.</summary>
+    public void Finish(Update update)
+    {
+        foreach (var instance in update.Gone)
+        {
+            instance.Retire();
+            Log.InstanceGone(logger, instance.Service.Name, instance.Name, instance.EndPoint);
+        }
+        availability.Change();
+    }
+
+    private UpstreamInstance Take(
+        Instance instance, Dictionary<(string, IPEndPoint), Known> known, List<UpstreamInstance> fresh)
+    {
+        var key = (instance.Id, instance.EndPoint);
+        if (!_known.TryGetValue(key, out var entry))
+        {
+            entry = new Known(new UpstreamInstance(instance.Id, instance.Name, instance.EndPoint, heartbeat), instance.Epoch);
+            fresh.Add(entry.Instance);
+        }
+        else if (entry.Epoch != instance.Epoch)
+        {
+            entry = entry with { Epoch = instance.Epoch };
+            entry.Instance.Readmit();
+            // Started again: its port may be shut for a while. A probe that still runs does for this one too.
+            if (entry.Instance.IsAccepting)
+            {
+                entry.Instance.IsAccepting = false;
+                fresh.Add(entry.Instance);
+            }
+        }
+        if (entry.Instance.Phase != instance.Phase)
+        {
+            entry.Instance.Phase = instance.Phase;
+            if (instance.Phase == InstancePhase.Stopping)
+                Log.InstanceStopping(logger, instance.Name, instance.EndPoint);
+        }
+        known[key] = entry;
+        return entry.Instance;
+    }
 }

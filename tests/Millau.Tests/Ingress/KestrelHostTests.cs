@@ -44,23 +44,6 @@ public class KestrelHostTests
     }
 
     [Fact]
-    public async Task Transport_options_reach_the_transport()
-    {
-        var called = false;
-        await using var host = await KestrelHost.StartAsync(
-            new Echo(),
-            NullLoggerFactory.Instance,
-            o => o.Listen(IPAddress.Loopback, 0),
-            transport =>
-            {
-                transport.UnsafePreferInlineScheduling = true;
-                called = true;
-            });
-
-        Assert.True(called);
-    }
-
-    [Fact]
     public async Task Stopping_lets_a_request_in_flight_finish()
     {
         var echo = new Echo { Gate = new TaskCompletionSource() };

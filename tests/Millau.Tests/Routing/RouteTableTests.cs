@@ -242,7 +242,8 @@ public class RouteTableTests
     private static RouteTable Build(params Service[] services)
     {
         var catalog = new ServiceCatalog([.. services]);
-        return RouteTableBuilder.Build(catalog, new UpstreamRegistry().Apply(catalog));
+        return RouteTableBuilder.Build(catalog,
+            [.. services.Select(s => new UpstreamService(s.Name, s.Timeout, s.Retry, [], s.IsStarting))]);
     }
 
     private static Service Service(string name, string path, params string[] hosts) => new()

@@ -1,0 +1,327 @@
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using System.Runtime.ExceptionServices;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Millau.Routing;
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>
+/// Takes one request from the client to an instance and the answer back.
+/// <list type="number">
+/// <item>Check the request; refuse what must not go on.</item>
+/// <item>Match it with the routes as they stand.</item>
+/// <item>Choose an instance; wait if one is on its way up and none can be had.</item>
+/// <item>Attempt: take a connection, send the request, receive a response head.</item>
+/// <item>If the attempt failed, judge the instance, and go back to 2 if the request may be sent again.</item>
+/// <item>Relay the answer. Nothing is retried after that.</item>
+/// </list>
+/// </summary>
+internal sealed class Forwarder(
+    LiveRoutes routes, Availability availability, Parking parking, UpstreamHeartbeat heartbeat, ResponseRelay relay,
+    ILogger logger)
+{
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
+
+    // A server that asks for Expect but never says 100 gets the body all the same (RFC 9110 section 10.1.1).
+    private static readonly TimeSpan ContinueTimeout = TimeSpan.FromSeconds(1);
+
+    private const int MaxInterimResponses = 16;
+
+    public async Task ForwardAsync(RequestContext context)
+    {
+        // 1.
+        if (RequestRules.Check(context) is { } refusal)
+        {
+            await RefuseAsync(context, refusal.Status, refusal.Reason).ConfigureAwait(false);
+            return;
+        }
+        if (!Prepare(context))
+        {
+            await RefuseAsync(context, StatusCodes.Status400BadRequest, "Bad request: a header field has a character that is not allowed")
+                .ConfigureAwait(false);
+            return;
+        }
+        Parking.Ticket? ticket = null;
+        try
+        {
+            var state = new Progress();
+            while (true)
+            {
+                // 2. The version is read first: a change after it ends the wait at once.
+                var version = availability.Version;
+                var walk = routes.Table.Match(context.Host, context.Target.Path);
+                if (walk.Current is null && state.LastFailure == AttemptFailure.None)
+                {
+                    await Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "No matching services found")
+                        .ConfigureAwait(false);
+                    return;
+                }
+
+                // 3.
+                var instance = state.Again ?? Choose(walk, context.Tried, ref state);
+                if (instance is null)
+                {
+                    if (Starting(walk) is not { } service)
+                    {
+                        await GiveUpAsync(context, state.LastFailure).ConfigureAwait(false);
+                        return;
+                    }
+                    ticket ??= parking.TryEnter(service, context.Body.KeptBytes);
+                    if (ticket is null || !await WaitAsync(context, ticket, version).ConfigureAwait(false))
+                    {
+                        await Responses.UnavailableAsync(context, "The service is starting, try again").ConfigureAwait(false);
+                        return;
+                    }
+                    continue;
+                }
+                ticket?.Dispose();
+                ticket = null;
+
+                // 4. to 6.
+                var failure = await AttemptAsync(context, instance, fresh: state.Again is not null).ConfigureAwait(false);
+                if (failure == AttemptFailure.None) return;
+                if (context.ClientGone) return;
+                if (context.Body.ClientError is { } error) ExceptionDispatchInfo.Throw(error);
+                state.LastFailure = failure;
+                if (!RetryRule.MayRetry(failure, context.IsRepeatable, context.Body.IsReplayable))
+                {
+                    await GiveUpAsync(context, failure).ConfigureAwait(false);
+                    return;
+                }
+                // An instance that only closed an idle connection has had no attempt: it gets one, on a fresh connection.
+                state.Again = failure == AttemptFailure.Stale ? instance : null;
+            }
+        }
+        finally
+        {
+            ticket?.Dispose();
+        }
+    }
+
+    /// <summary>What a request remembers from attempt to attempt, besides the instances it tried.</summary>
+    private struct Progress
+    {
+        public AttemptFailure LastFailure;
+        public UpstreamInstance? Again;
+        public bool TriedLeftOut;
+    }
+
+    // Serializes the head once for all attempts. False if it cannot be.
+    private static bool Prepare(RequestContext context)
+    {
+        var headers = context.Request.Headers;
+        context.Upgrade = RequestHead.ReadUpgrade(context.Features, headers);
+        context.IsRepeatable = RetryRule.IsIdempotent(context.Request.Method) || headers.ContainsKey("Idempotency-Key");
+        context.Body.Begin(context.Features, keep: context.IsRepeatable);
+        context.ExpectsContinue = context.Body.Exists && headers.Expect.Count > 0
+            && string.Equals(headers.Expect[0], "100-continue", StringComparison.OrdinalIgnoreCase);
+        RequestHead.Write(context);
+        if (!context.Writer.IsValid) return false;
+        if (!context.ExpectsContinue) context.Body.AppendTo(context.Writer);
+        return true;
+    }
+
+    // The best group that has somebody; if none has, one instance that is left out, rather than to fail at once.
+    private static UpstreamInstance? Choose(RouteWalk walk, List<UpstreamInstance> tried, ref Progress progress)
+    {
+        var leftOut = walk;
+        for (; walk.Current is { } route; walk.MoveNext())
+            if (route.Group.Pick(tried) is { } instance) return instance;
+        if (progress.TriedLeftOut) return null;
+        for (; leftOut.Current is { } route; leftOut.MoveNext())
+        {
+            if (route.Group.PickLeftOut(tried) is not { } instance) continue;
+            progress.TriedLeftOut = true;
+            return instance;
+        }
+        return null;
+    }
+
+    private static string? Starting(RouteWalk walk)
+    {
+        for (; walk.Current is { } route; walk.MoveNext())
+            if (route.Group.IsStarting) return route.Group.Services[0].Name;
+        return null;
+    }
+
+    private static async ValueTask<bool> WaitAsync(RequestContext context, Parking.Ticket ticket, long version)
+    {
+        var aborted = context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
+        return await ticket.WaitAsync(version, aborted).ConfigureAwait(false);
+    }
+
+    // 4. One attempt, with the answer relayed if there is one.
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<AttemptFailure> AttemptAsync(RequestContext context, UpstreamInstance instance, bool fresh)
+    {
+        if (!fresh) context.Tried.Add(instance);
+        var connection = fresh ? null : RentIdle(instance);
+        var failure = AttemptFailure.None;
+        if (connection is null) (connection, failure) = await ConnectAsync(instance).ConfigureAwait(false);
+        if (connection is not null)
+        {
+            failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
+            if (failure == AttemptFailure.Stale) context.Tried.Remove(instance);
+        }
+        if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
+
+        // 5. Who is to blame.
+        Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name,
+            RetryRule.Describe(failure));
+        if (RetryRule.BlamesInstance(failure) && instance.LeaveOut())
+            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint,
+                RetryRule.Describe(failure), instance.Service.Retry.TotalSeconds);
+        return failure;
+    }
+
+    private static UpstreamConnection? RentIdle(UpstreamInstance instance)
+    {
+        while (instance.Pool.TryRent() is { } connection)
+        {
+            if (!connection.IsSpoilt) return connection;
+            connection.Dispose();
+        }
+        return null;
+    }
+
+    private async ValueTask<(UpstreamConnection?, AttemptFailure)> ConnectAsync(UpstreamInstance instance)
+    {
+        UpstreamConnection connection;
+        try
+        {
+            connection = new UpstreamConnection(instance, heartbeat);
+        }
+        catch (SocketException e)
+        {
+            Log.NoSocket(logger, e.SocketErrorCode);
+            return (null, AttemptFailure.Local);
+        }
+        var error = await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
+        if (error == SocketError.Success) return (connection, AttemptFailure.None);
+        connection.Dispose();
+        return (null, error switch
+        {
+            SocketError.TimedOut => AttemptFailure.ConnectTimeout,
+            SocketError.AddressNotAvailable or SocketError.AddressAlreadyInUse or SocketError.NoBufferSpaceAvailable
+                or SocketError.TooManyOpenSockets => AttemptFailure.Local,
+            _ => AttemptFailure.Connect,
+        });
+    }
+
+    // Owns the connection: when this returns it is in the pool or closed.
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<AttemptFailure> ExchangeAsync(RequestContext context, UpstreamConnection connection)
+    {
+        var reusable = false;
+        try
+        {
+            if (!context.Hold(connection)) return AttemptFailure.Closed;
+            var timeout = connection.Instance.Service.Timeout;
+            connection.SetDeadline(timeout);
+            var failure = await SendAndReceiveHeadAsync(context, connection, timeout).ConfigureAwait(false);
+            if (failure != AttemptFailure.None) return failure;
+
+            // 6.
+            context.Body.Answered(connection);
+            if (connection.Head.Status == StatusCodes.Status101SwitchingProtocols)
+            {
+                await SwitchProtocolsAsync(context, connection).ConfigureAwait(false);
+                return AttemptFailure.None;
+            }
+            relay.CopyHead(context, connection);
+            var result = await relay.RelayBodyAsync(context, connection).ConfigureAwait(false);
+            if (result == RelayResult.Broken && !context.ClientGone)
+            {
+                Log.ResponseCut(logger, connection.Instance.Service.Name, connection.Instance.Name, context.Host);
+                context.AbortClient();
+            }
+            reusable = result == RelayResult.Reusable;
+            return AttemptFailure.None;
+        }
+        finally
+        {
+            // A body that is still on its way ends with its connection.
+            if (!context.Body.IsSent) connection.Abort();
+            reusable &= await context.Body.StopAsync().ConfigureAwait(false);
+            context.LetGo();
+            if (reusable && !context.ClientGone) connection.Instance.Pool.Return(connection);
+            else connection.Dispose();
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<AttemptFailure> SendAndReceiveHeadAsync(
+        RequestContext context, UpstreamConnection connection, TimeSpan timeout)
+    {
+        // A failed send is no verdict yet: the instance may have answered before it stopped reading.
+        await connection.SendAsync(context.Writer.Written).ConfigureAwait(false);
+        var body = context.Body;
+        var awaitsContinue = context.ExpectsContinue;
+        if (!awaitsContinue && !body.IsSentWithHead) body.Start(connection, timeout);
+        for (var interim = 0; ; interim++)
+        {
+            var head = connection.ReceiveHeadAsync();
+            if (awaitsContinue && !head.IsCompleted)
+            {
+                var received = head.AsTask();
+                if (await Task.WhenAny(received, Task.Delay(ContinueTimeout)).ConfigureAwait(false) != received)
+                {
+                    awaitsContinue = false;
+                    body.Start(connection, timeout);
+                }
+                head = new(received);
+            }
+            if (await head.ConfigureAwait(false) is { } failure) return ToFailure(connection, failure);
+            var status = connection.Head.Status;
+            if (status == StatusCodes.Status101SwitchingProtocols)
+                return context.Upgrade is null ? AttemptFailure.BrokenResponse : AttemptFailure.None;
+            if (!connection.Head.IsInterim) return AttemptFailure.None;
+            if (interim == MaxInterimResponses) return AttemptFailure.BrokenResponse;
+            if (status == StatusCodes.Status100Continue)
+            {
+                if (awaitsContinue) body.Start(connection, timeout);
+                awaitsContinue = false;
+            }
+            else
+            {
+                await Responses.ForwardInterimAsync(context, connection).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private static AttemptFailure ToFailure(UpstreamConnection connection, HeadFailure failure) =>
+        connection.TimedOut ? AttemptFailure.Timeout : failure switch
+        {
+            HeadFailure.Broken => AttemptFailure.BrokenResponse,
+            HeadFailure.Closed when connection.IsReused => AttemptFailure.Stale,
+            _ => AttemptFailure.Closed,
+        };
+
+    private async ValueTask SwitchProtocolsAsync(RequestContext context, UpstreamConnection connection)
+    {
+        relay.CopyHead(context, connection);
+        context.Response.Headers.Upgrade = context.Upgrade;
+        var upgrade = context.Features.GetRequiredFeature<IHttpUpgradeFeature>();
+        await using var downstream = await upgrade.UpgradeAsync().ConfigureAwait(false);
+        await Tunnel.RunAsync(downstream, connection).ConfigureAwait(false);
+    }
+
+    private static Task GiveUpAsync(RequestContext context, AttemptFailure failure) => failure switch
+    {
+        AttemptFailure.None => Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "No instance is available"),
+        AttemptFailure.Timeout or AttemptFailure.ConnectTimeout =>
+            Responses.WriteAsync(context, StatusCodes.Status504GatewayTimeout, "No instance answered: " + RetryRule.Describe(failure)),
+        _ => Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "No instance answered: " + RetryRule.Describe(failure)),
+    };
+
+    private Task RefuseAsync(RequestContext context, int status, string reason)
+    {
+        Log.Refused(logger, context.ClientAddress, reason);
+        context.Response.Headers.Connection = "close";
+        return Responses.WriteAsync(context, status, reason);
+    }
+}

@@ -1,0 +1,221 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.IO.Pipelines;
+using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Http.Features;
+using Millau.Http1;
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>
+/// The body of a client's request on its way to an instance: streamed as it comes, and kept as long as it may have to
+/// be sent again. One attempt at a time.
+/// </summary>
+/// <remarks>
+/// Concurrency: <see cref="SendAsync"/> runs beside the wait for the response. <see cref="Answered"/> and
+/// <see cref="StopAsync"/> are called by the attempt that started it.
+/// </remarks>
+internal sealed class RequestBody
+{
+    // A body that came with the head is sent with the head, in one call.
+    private const int MaxWithHead = 16 * 1024;
+
+    private static readonly byte[] LineEnd = "\r\n"u8.ToArray();
+    private static readonly byte[] LastChunk = "0\r\n\r\n"u8.ToArray();
+
+    private readonly List<ArraySegment<byte>> _segments = [];
+    private readonly List<ArraySegment<byte>> _kept = [];
+    private readonly byte[] _chunkSize = new byte[18];
+    private PipeReader? _reader;
+    private bool _keep;
+    private bool _lost;
+    private bool _ended;
+    private volatile bool _answered;
+    private volatile bool _stopped;
+    private Task<bool>? _sending;
+
+    /// <summary>There is a body.</summary>
+    public bool Exists { get; private set; }
+
+    /// <summary>Its length in bytes, or -1 if it is not known beforehand: chunked then.</summary>
+    public long Length { get; private set; } = -1;
+
+    /// <summary>All that was read from the client is still there to be sent again.</summary>
+    public bool IsReplayable => !_lost;
+
+    /// <summary>Bytes kept to be sent again, beyond what stands behind the head.</summary>
+    public long KeptBytes { get; private set; }
+
+    /// <summary>What went wrong on the client's side, or null.</summary>
+    public Exception? ClientError { get; private set; }
+
+    /// <summary>Takes over the body of a request, if it has one.</summary>
+    /// <param name="features">The request's.</param>
+    /// <param name="keep">It may be sent again, so it is kept, up to <see cref="RetryRule.MaxKeptBody"/>.</param>
+    public void Begin(IFeatureCollection features, bool keep)
+    {
+        Exists = features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody ?? false;
+        Length = features.GetRequiredFeature<IHttpRequestFeature>().Headers.ContentLength ?? -1;
+        if (!Exists) return;
+        _reader = features.GetRequiredFeature<IRequestBodyPipeFeature>().Reader;
+        _keep = keep && Length <= RetryRule.MaxKeptBody;
+    }
+
+    /// <summary>Puts what is there already behind the head, so that a small request is one call.</summary>
+    public void AppendTo(RequestWriter writer)
+    {
+        // Chunked bodies need their framing, and are seldom small and complete.
+        if (!Exists || Length <= 0 || Length > MaxWithHead || !_reader!.TryRead(out var read)) return;
+        writer.Body(read.Buffer);
+        _ended = read.Buffer.Length == Length;
+        _reader.AdvanceTo(read.Buffer.End);
+    }
+
+    /// <summary>Nothing is left to be sent after the head.</summary>
+    public bool IsSentWithHead => !Exists || (_ended && _kept.Count == 0);
+
+    /// <summary>No sending is under way.</summary>
+    public bool IsSent => _sending is null || _sending.IsCompleted;
+
+    /// <summary>Starts sending, what was kept first. The response is waited for meanwhile.</summary>
+    public void Start(UpstreamConnection connection, TimeSpan timeout)
+    {
+        _answered = _stopped = false;
+        _sending = SendAsync(connection, timeout);
+    }
+
+    /// <summary>The instance has begun to answer: from now on its timeout does not count.</summary>
+    public void Answered(UpstreamConnection connection)
+    {
+        _answered = true;
+        connection.ClearDeadline();
+    }
+
+    /// <summary>Ends the sending for this attempt, and says whether the whole body was sent.</summary>
+    public async ValueTask<bool> StopAsync()
+    {
+        if (_sending is null) return true;
+        if (!_sending.IsCompleted)
+        {
+            _stopped = true;
+            _reader!.CancelPendingRead();
+        }
+        var sent = await _sending.ConfigureAwait(false);
+        _sending = null;
+        return sent;
+    }
+
+    /// <summary>Gives back what is kept. No attempt may be under way.</summary>
+    public void Release()
+    {
+        if (!Exists) return;
+        foreach (var kept in _kept) ArrayPool<byte>.Shared.Return(kept.Array!);
+        _kept.Clear();
+        _segments.Clear();
+        KeptBytes = 0;
+        _reader = null;
+        _sending = null;
+        ClientError = null;
+        Exists = _keep = _lost = _ended = _answered = _stopped = false;
+        Length = -1;
+    }
+
+    // False when not all of the body was sent: the instance does not take it, the attempt was stopped, or the client
+    // failed. The first two show in what the instance says or does not say; the third is kept in ClientError.
+    private async Task<bool> SendAsync(UpstreamConnection connection, TimeSpan timeout)
+    {
+        try
+        {
+            foreach (var kept in _kept)
+                if (!await SendAsync(connection, timeout, new ReadOnlySequence<byte>(kept)).ConfigureAwait(false))
+                    return false;
+            while (!_ended)
+            {
+                // Nothing is asked of the instance while the client is slow.
+                connection.ClearDeadline();
+                var read = await _reader!.ReadAsync().ConfigureAwait(false);
+                var buffer = read.Buffer;
+                if (read.IsCanceled)
+                {
+                    _reader.AdvanceTo(buffer.Start, buffer.Start);
+                    if (_stopped) return false;
+                    continue;
+                }
+                if (!buffer.IsEmpty)
+                {
+                    Keep(buffer);
+                    var sent = await SendAsync(connection, timeout, buffer).ConfigureAwait(false);
+                    _reader.AdvanceTo(buffer.End);
+                    if (!sent) return false;
+                }
+                else
+                {
+                    _reader.AdvanceTo(buffer.End);
+                }
+                _ended = read.IsCompleted;
+                if (_stopped && !_ended) return false;
+            }
+            Arm(connection, timeout);
+            return Length >= 0 || await connection.SendAsync(LastChunk).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            // The client's body is broken or cannot be read any more: the instance must not take it for complete.
+            ClientError = e;
+            _lost = true;
+            connection.Abort();
+            return false;
+        }
+    }
+
+    private ValueTask<bool> SendAsync(UpstreamConnection connection, TimeSpan timeout, ReadOnlySequence<byte> bytes)
+    {
+        _segments.Clear();
+        if (Length < 0) AddChunkSize(bytes.Length);
+        foreach (var memory in bytes)
+        {
+            if (memory.IsEmpty) continue;
+            // Kestrel's blocks and ours are arrays.
+            MemoryMarshal.TryGetArray(memory, out var segment);
+            _segments.Add(segment);
+        }
+        if (Length < 0) _segments.Add(LineEnd);
+        Arm(connection, timeout);
+        return _segments.Count == 1 ? connection.SendAsync(_segments[0]) : connection.SendAsync(_segments);
+    }
+
+    private void Arm(UpstreamConnection connection, TimeSpan timeout)
+    {
+        if (_answered) return;
+        connection.SetDeadline(timeout);
+        // Race window: the answer may have come between the check and the deadline.
+        if (_answered) connection.ClearDeadline();
+    }
+
+    private void AddChunkSize(long size)
+    {
+        Utf8Formatter.TryFormat(size, _chunkSize, out var length, 'x');
+        _chunkSize[length++] = (byte)'\r';
+        _chunkSize[length++] = (byte)'\n';
+        _segments.Add(new ArraySegment<byte>(_chunkSize, 0, length));
+    }
+
+    private void Keep(ReadOnlySequence<byte> bytes)
+    {
+        if (_lost) return;
+        if (!_keep || KeptBytes + bytes.Length > RetryRule.MaxKeptBody)
+        {
+            _lost = true;
+            foreach (var kept in _kept) ArrayPool<byte>.Shared.Return(kept.Array!);
+            _kept.Clear();
+            KeptBytes = 0;
+            return;
+        }
+        var length = (int)bytes.Length;
+        var copy = ArrayPool<byte>.Shared.Rent(length);
+        bytes.CopyTo(copy);
+        _kept.Add(new ArraySegment<byte>(copy, 0, length));
+        KeptBytes += length;
+    }
+}

@@ -1,0 +1,138 @@
+using System.Net;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Millau.Http1;
+using Millau.Routing;
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>
+/// One request from its first step to its last. On an HTTP/1.1 connection one context serves all requests, one after
+/// the other; <see cref="Begin"/> and <see cref="End"/> enclose each.
+/// </summary>
+internal sealed class RequestContext(IFeatureCollection features)
+{
+    private readonly Lock _lock = new();
+    private CancellationTokenRegistration _requestAborted;
+    private UpstreamConnection? _held;
+    private bool _clientGone;
+    private bool _watching;
+    private IPAddress? _clientAddress;
+
+    public IFeatureCollection Features => features;
+
+    public IHttpRequestFeature Request { get; private set; } = null!;
+    public IHttpResponseFeature Response { get; private set; } = null!;
+
+    /// <summary>What goes to the instances and what is compared with routes.</summary>
+    public RequestTarget Target { get; set; }
+
+    /// <summary>The host the client asked for, as it wrote it.</summary>
+    public string Host { get; set; } = "";
+
+    /// <summary>The request's head, and the first part of its body if it was there already.</summary>
+    public RequestWriter Writer { get; } = new();
+
+    public RequestBody Body { get; } = new();
+
+    /// <summary>The instances that had their attempt.</summary>
+    public List<UpstreamInstance> Tried { get; } = [];
+
+    /// <summary>The protocol that the client wants to switch to, or null.</summary>
+    public string? Upgrade { get; set; }
+
+    /// <summary>The client waits for <c>100 (Continue)</c> before it sends the body.</summary>
+    public bool ExpectsContinue { get; set; }
+
+    /// <summary>Idempotent by method or by key.</summary>
+    public bool IsRepeatable { get; set; }
+
+    /// <summary>The client's address, for X-Forwarded-For.</summary>
+    public string ClientAddress { get; private set; } = "";
+
+    /// <summary>The client has gone; nobody reads an answer.</summary>
+    public bool ClientGone => Volatile.Read(ref _clientGone);
+
+    public bool IsHead => Request.Method == "HEAD";
+
+    public void Begin()
+    {
+        Request = features.GetRequiredFeature<IHttpRequestFeature>();
+        Response = features.GetRequiredFeature<IHttpResponseFeature>();
+        var connection = features.GetRequiredFeature<IHttpConnectionFeature>();
+        if (!ReferenceEquals(_clientAddress, connection.RemoteIpAddress))
+        {
+            _clientAddress = connection.RemoteIpAddress;
+            ClientAddress = Format(_clientAddress);
+        }
+        WatchClient();
+    }
+
+    /// <summary>Gives back what the request held. Idempotent.</summary>
+    public void End()
+    {
+        _requestAborted.Dispose();
+        _requestAborted = default;
+        Writer.Release();
+        Body.Release();
+        Tried.Clear();
+        Upgrade = null;
+        ExpectsContinue = IsRepeatable = false;
+        Target = default;
+    }
+
+    /// <summary>From now on the connection is cut when the client goes. False when it has gone already.</summary>
+    public bool Hold(UpstreamConnection connection)
+    {
+        lock (_lock)
+        {
+            _held = connection;
+            return !_clientGone;
+        }
+    }
+
+    /// <summary>The connection is no longer this request's. After this the client's going does not touch it.</summary>
+    public void LetGo()
+    {
+        lock (_lock) _held = null;
+    }
+
+    /// <summary>Cuts the client's connection (HTTP/2: its stream), so that half an answer does not look like a whole.</summary>
+    public void AbortClient() => features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
+
+    // An HTTP/1.1 connection has one request at a time and one context, so one registration does for all its requests.
+    private void WatchClient()
+    {
+        if (_watching) return;
+        if (Request.Protocol.StartsWith("HTTP/1", StringComparison.Ordinal)
+            && features.Get<IConnectionLifetimeFeature>() is { } lifetime)
+        {
+            _watching = true;
+            lifetime.ConnectionClosed.UnsafeRegister(static state => ((RequestContext)state!).OnClientGone(), this);
+        }
+        else
+        {
+            var aborted = features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
+            Volatile.Write(ref _clientGone, false);
+            _requestAborted = aborted.UnsafeRegister(static state => ((RequestContext)state!).OnClientGone(), this);
+        }
+    }
+
+    private void OnClientGone()
+    {
+        lock (_lock)
+        {
+            _clientGone = true;
+            _held?.Abort();
+        }
+    }
+
+    private static string Format(IPAddress? address) => address switch
+    {
+        null => "unknown",
+        { IsIPv4MappedToIPv6: true } => address.MapToIPv4().ToString(),
+        _ => address.ToString(),
+    };
+}

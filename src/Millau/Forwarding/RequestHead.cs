@@ -1,0 +1,99 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Primitives;
+using Millau.Http1;
+
+namespace Millau.Forwarding;
+
+/// <summary>Writes the head that goes to the instance: what the client said, less what ends here, plus who it is.</summary>
+internal static class RequestHead
+{
+    /// <summary>
+    /// Writes the head into the context's writer. What does not fit the grammar leaves the writer invalid, and the
+    /// request is refused.
+    /// </summary>
+    public static void Write(RequestContext context)
+    {
+        var request = context.Request;
+        var headers = request.Headers;
+        var writer = context.Writer;
+        writer.Start(request.Method, context.Target.Sent.Span);
+        // HTTP/1.0 may go without Host, but what is sent is HTTP/1.1: an empty one is the right one then
+        // (RFC 9112 section 3.2).
+        writer.Field("Host: "u8, context.Host);
+        var connection = headers.Connection;
+        var namesFields = NamesFields(connection);
+        foreach (var (name, values) in headers)
+        {
+            if (HeaderRules.ForRequest(name) != HeaderRule.Pass) continue;
+            if (namesFields && IsNamed(connection, name)) continue;
+            WriteField(writer, name, values);
+        }
+        // Values of these that the client sent are not to be trusted and were left out above.
+        writer.Field("X-Forwarded-For: "u8, context.ClientAddress);
+        writer.Field("X-Forwarded-Proto: "u8, request.Scheme);
+        writer.Field("X-Forwarded-Host: "u8, context.Host);
+        writer.Field("X-Real-IP: "u8, context.ClientAddress);
+        if (AcceptsTrailers(headers)) writer.Raw("TE: trailers\r\n"u8);
+        if (context.ExpectsContinue) writer.Raw("Expect: 100-continue\r\n"u8);
+        if (context.Upgrade is { } upgrade)
+        {
+            writer.Raw("Connection: Upgrade\r\n"u8);
+            writer.Field("Upgrade: "u8, upgrade);
+        }
+        if (context.Body.Length >= 0) writer.ContentLength(context.Body.Length);
+        else if (context.Body.Exists) writer.Raw("Transfer-Encoding: chunked\r\n"u8);
+        writer.End();
+    }
+
+    /// <summary>
+    /// The protocol to switch to, if the client asks for one that can be tunnelled. <c>h2c</c> cannot: its first
+    /// request would be answered in a protocol that nobody here reads.
+    /// </summary>
+    public static string? ReadUpgrade(IFeatureCollection features, IHeaderDictionary headers)
+    {
+        var upgrade = headers.Upgrade;
+        if (upgrade.Count != 1 || features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
+        var value = upgrade[0]!;
+        return HeaderRules.Names(value, "h2c") ? null : value;
+    }
+
+    private static void WriteField(RequestWriter writer, string name, StringValues values)
+    {
+        if (values.Count == 1)
+        {
+            writer.Field(name, values[0]);
+        }
+        else if (name.Equals("Cookie", StringComparison.OrdinalIgnoreCase))
+        {
+            // HTTP/2 splits cookies; HTTP/1.1 has one field (RFC 9113 section 8.2.3).
+            writer.Field(name, string.Join("; ", values.ToArray()));
+        }
+        else
+        {
+            for (var i = 0; i < values.Count; i++) writer.Field(name, values[i]);
+        }
+    }
+
+    // Nearly always absent, or just one of these.
+    private static bool NamesFields(StringValues connection) =>
+        connection.Count > 1 || (connection.Count == 1 && connection[0] is { } value
+            && !value.Equals("keep-alive", StringComparison.OrdinalIgnoreCase)
+            && !value.Equals("close", StringComparison.OrdinalIgnoreCase)
+            && !value.Equals("upgrade", StringComparison.OrdinalIgnoreCase));
+
+    private static bool IsNamed(StringValues connection, string name)
+    {
+        for (var i = 0; i < connection.Count; i++)
+            if (HeaderRules.Names(connection[i], name)) return true;
+        return false;
+    }
+
+    private static bool AcceptsTrailers(IHeaderDictionary headers)
+    {
+        var te = headers.TE;
+        for (var i = 0; i < te.Count; i++)
+            if (HeaderRules.Names(te[i], "trailers")) return true;
+        return false;
+    }
+}

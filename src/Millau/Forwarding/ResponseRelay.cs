@@ -1,0 +1,173 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Primitives;
+using Millau.Http1;
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>How the relaying of a response ended.</summary>
+internal enum RelayResult
+{
+    /// <summary>Whole; the instance's connection may carry another request.</summary>
+    Reusable,
+
+    /// <summary>Whole; the instance's connection is to be closed.</summary>
+    Done,
+
+    /// <summary>The instance stopped in the middle, or broke its framing.</summary>
+    Broken,
+
+    /// <summary>The client went.</summary>
+    ClientGone,
+}
+
+/// <summary>Gives an instance's response to the client as it comes: the head, then the body in either framing.</summary>
+/// <param name="servedBy">Millau's host name for <c>X-Served-By</c>; null leaves the debugging headers out.</param>
+internal sealed class ResponseRelay(string? servedBy)
+{
+    // Large enough that a big body costs few system calls, small enough for the shared pool.
+    private const int ReceiveSize = 64 * 1024;
+
+    private static readonly StringValues ViaMillau = "1.1 millau";
+
+    private readonly StringValues _servedBy = servedBy;
+
+    /// <summary>Copies status and header fields to the response that the client will get.</summary>
+    public void CopyHead(RequestContext context, UpstreamConnection connection)
+    {
+        var head = connection.Head;
+        var bytes = connection.HeadBytes;
+        var response = context.Response;
+        var headers = response.Headers;
+        response.StatusCode = head.Status;
+        response.ReasonPhrase = Reason(head, bytes);
+        var fields = head.Fields;
+        for (var i = 0; i < fields.Length; i++)
+        {
+            var field = fields[i];
+            var (name, value) = connection.Strings.Get(i,
+                bytes.Slice(field.NameStart, field.NameLength), bytes.Slice(field.ValueStart, field.ValueLength));
+            if (HeaderRules.ForResponse(name) != HeaderRule.Pass) continue;
+            if (head.ConnectionNamesFields && IsNamed(head, bytes, name)) continue;
+            var existing = headers[name];
+            headers[name] = existing.Count == 0 ? value : StringValues.Concat(existing, value);
+        }
+        if (servedBy is null) return;
+        var via = headers.Via;
+        headers.Via = via.Count == 0 ? ViaMillau : StringValues.Concat(via, ViaMillau);
+        headers["X-Served-By"] = _servedBy;
+        headers["X-Backend-Server"] = connection.Instance.Name;
+    }
+
+    /// <summary>Starts the response and relays its body.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<RelayResult> RelayBodyAsync(RequestContext context, UpstreamConnection connection)
+    {
+        var head = connection.Head;
+        var body = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+        var hasBody = !context.IsHead && head.Status is not (204 or 304);
+        if (head.ContentLength >= 0 && head.Status is not 204) context.Response.Headers.ContentLength = head.ContentLength;
+        // From here on Kestrel's writer hands out its own buffers, so that the body is copied once or not at all.
+        await body.StartAsync().ConfigureAwait(false);
+        if (!hasBody) return Finish(connection);
+        var writer = body.Writer;
+        if (head.IsChunked) return await RelayChunkedAsync(connection, writer).ConfigureAwait(false);
+        return head.ContentLength >= 0
+            ? await RelayLengthAsync(connection, writer, head.ContentLength).ConfigureAwait(false)
+            : await RelayToEndAsync(connection, writer).ConfigureAwait(false);
+    }
+
+    private static async ValueTask<RelayResult> RelayLengthAsync(
+        UpstreamConnection connection, PipeWriter writer, long left)
+    {
+        var buffered = connection.Buffered;
+        if (buffered.Length > 0)
+        {
+            var take = (int)Math.Min(left, buffered.Length);
+            writer.Write(buffered.Span[..take]);
+            connection.Consume(take);
+            left -= take;
+        }
+        while (left > 0)
+        {
+            var flushed = await writer.FlushAsync().ConfigureAwait(false);
+            if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
+            var memory = writer.GetMemory((int)Math.Min(left, ReceiveSize));
+            if (memory.Length > left) memory = memory[..(int)left];
+            var received = await connection.ReceiveAsync(memory).ConfigureAwait(false);
+            if (received <= 0) return RelayResult.Broken;
+            writer.Advance(received);
+            left -= received;
+        }
+        return Finish(connection);
+    }
+
+    private static async ValueTask<RelayResult> RelayChunkedAsync(UpstreamConnection connection, PipeWriter writer)
+    {
+        var decoder = new ChunkedDecoder();
+        while (true)
+        {
+            while (!connection.Buffered.IsEmpty && !decoder.IsDone)
+            {
+                var input = connection.Buffered.Span;
+                if (!decoder.TryRead(input, out var consumed, out var data)) return RelayResult.Broken;
+                if (data > 0) writer.Write(input.Slice(consumed - data, data));
+                connection.Consume(consumed);
+            }
+            if (decoder.IsDone) return Finish(connection);
+            var flushed = await writer.FlushAsync().ConfigureAwait(false);
+            if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
+            if (await connection.FillAsync().ConfigureAwait(false) <= 0) return RelayResult.Broken;
+        }
+    }
+
+    // RFC 9112 section 6.3, case 8: the end of the connection is the end of the body.
+    private static async ValueTask<RelayResult> RelayToEndAsync(UpstreamConnection connection, PipeWriter writer)
+    {
+        writer.Write(connection.Buffered.Span);
+        connection.Consume(connection.Buffered.Length);
+        while (true)
+        {
+            var flushed = await writer.FlushAsync().ConfigureAwait(false);
+            if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
+            var received = await connection.ReceiveAsync(writer.GetMemory(ReceiveSize)).ConfigureAwait(false);
+            if (received < 0) return RelayResult.Broken;
+            if (received == 0) return RelayResult.Done;
+            writer.Advance(received);
+        }
+    }
+
+    // Bytes behind the body belong to no request: the connection is not to be trusted with another.
+    private static RelayResult Finish(UpstreamConnection connection)
+    {
+        var head = connection.Head;
+        var persistent = head.MinorVersion == 1 ? !head.ConnectionClose : head.ConnectionKeepAlive;
+        return persistent && !head.HasBothFramings && connection.Buffered.IsEmpty
+            ? RelayResult.Reusable
+            : RelayResult.Done;
+    }
+
+    private static string? Reason(ResponseHead head, ReadOnlySpan<byte> bytes)
+    {
+        var reason = bytes.Slice(head.ReasonStart, head.ReasonLength);
+        // The usual phrase is Kestrel's own, which it has ready as bytes.
+        if (reason.IsEmpty || (head.Status == 200 && reason.SequenceEqual("OK"u8))) return null;
+        return Encoding.Latin1.GetString(reason);
+    }
+
+    private static bool IsNamed(ResponseHead head, ReadOnlySpan<byte> bytes, string name)
+    {
+        foreach (var field in head.Fields)
+        {
+            if (!Ascii.EqualsIgnoreCase(bytes.Slice(field.NameStart, field.NameLength), "connection"u8)) continue;
+            if (HeaderRules.Names(Encoding.Latin1.GetString(bytes.Slice(field.ValueStart, field.ValueLength)), name))
+                return true;
+        }
+        return false;
+    }
+}

@@ -1,0 +1,126 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Text;
+
+namespace Millau.Http1;
+
+/// <summary>
+/// The one serializer of request heads (RFC 9112 sections 2 to 5): whatever does not fit the grammar is refused, so
+/// nothing that a client sends can become a second request or another header. Owns a pooled buffer from the first
+/// write until <see cref="Release"/>.
+/// </summary>
+internal sealed class RequestWriter
+{
+    private const int InitialSize = 2048;
+
+    private byte[]? _buffer;
+    private int _length;
+
+    /// <summary>What was written is a valid head so far. Once false, nothing of it may be sent.</summary>
+    public bool IsValid { get; private set; } = true;
+
+    /// <summary>The bytes written; hold until <see cref="Release"/>.</summary>
+    public ReadOnlyMemory<byte> Written => _buffer.AsMemory(0, _length);
+
+    /// <summary>Bytes written.</summary>
+    public int Length => _length;
+
+    /// <summary>Starts a new head with its request line.</summary>
+    public void Start(ReadOnlySpan<char> method, ReadOnlySpan<char> target)
+    {
+        _length = 0;
+        IsValid = HttpChars.IsToken(method) && !target.IsEmpty && HttpChars.IsVisibleAscii(target);
+        if (!IsValid) return;
+        Append(method);
+        Append(" "u8);
+        Append(target);
+        Append(" HTTP/1.1\r\n"u8);
+    }
+
+    /// <summary>Writes a field that came from a client.</summary>
+    public void Field(ReadOnlySpan<char> name, ReadOnlySpan<char> value)
+    {
+        if (!HttpChars.IsToken(name) || !HttpChars.IsFieldValue(value))
+        {
+            IsValid = false;
+            return;
+        }
+        Append(name);
+        Append(": "u8);
+        Append(value);
+        Append("\r\n"u8);
+    }
+
+    /// <summary>Writes a field of Millau's own with a value from outside.</summary>
+    /// <param name="prefix">Name, colon and space.</param>
+    public void Field(ReadOnlySpan<byte> prefix, ReadOnlySpan<char> value)
+    {
+        if (!HttpChars.IsFieldValue(value))
+        {
+            IsValid = false;
+            return;
+        }
+        Append(prefix);
+        Append(value);
+        Append("\r\n"u8);
+    }
+
+    /// <summary>Writes bytes that are known to be right, line end included.</summary>
+    public void Raw(ReadOnlySpan<byte> bytes) => Append(bytes);
+
+    public void ContentLength(long length)
+    {
+        Append("Content-Length: "u8);
+        Utf8Formatter.TryFormat(length, Reserve(20), out var written);
+        _length += written;
+        Append("\r\n"u8);
+    }
+
+    /// <summary>Ends the head.</summary>
+    public void End() => Append("\r\n"u8);
+
+    /// <summary>Puts the first bytes of the body behind the head, to be sent with it.</summary>
+    public void Body(ReadOnlySequence<byte> bytes)
+    {
+        var length = (int)bytes.Length;
+        bytes.CopyTo(Reserve(length));
+        _length += length;
+    }
+
+    /// <summary>Takes back what was written after the first <paramref name="length"/> bytes.</summary>
+    public void Truncate(int length) => _length = length;
+
+    /// <summary>Gives the buffer back; the next <see cref="Start"/> takes a new one.</summary>
+    public void Release()
+    {
+        if (_buffer is null) return;
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = null;
+        _length = 0;
+    }
+
+    private void Append(ReadOnlySpan<byte> bytes)
+    {
+        bytes.CopyTo(Reserve(bytes.Length));
+        _length += bytes.Length;
+    }
+
+    // Field values and names are checked to fit a byte each, so this loses nothing.
+    private void Append(ReadOnlySpan<char> text) =>
+        _length += Encoding.Latin1.GetBytes(text, Reserve(text.Length));
+
+    private Span<byte> Reserve(int length)
+    {
+        if (_buffer is null) _buffer = ArrayPool<byte>.Shared.Rent(Math.Max(length, InitialSize));
+        else if (_buffer.Length - _length < length) Grow(length);
+        return _buffer.AsSpan(_length);
+    }
+
+    private void Grow(int length)
+    {
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer!.Length * 2, _length + length));
+        _buffer.AsSpan(0, _length).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = larger;
+    }
+}

@@ -1,0 +1,96 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Text;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Millau.Forwarding;
+
+namespace Millau.Ingress;
+
+/// <summary>The listener for clients: Kestrel with the limits of a reverse proxy, and an end that loses no request.</summary>
+internal sealed class ProxyServer : IAsyncDisposable
+{
+    /// <summary>
+    /// How long clients that keep a connection are given to learn that it ends: their next answer says so. Only what
+    /// is still idle then is closed.
+    /// </summary>
+    private static readonly TimeSpan LameDuck = TimeSpan.FromSeconds(3);
+
+    private readonly KestrelHost _host;
+    private readonly DrainableTransport _transport;
+    private readonly ProxyApplication _application;
+    private readonly TimeProvider _time;
+
+    private ProxyServer(KestrelHost host, DrainableTransport transport, ProxyApplication application, TimeProvider time)
+    {
+        _host = host;
+        _transport = transport;
+        _application = application;
+        _time = time;
+    }
+
+    /// <summary>The addresses bound.</summary>
+    public ImmutableArray<IPEndPoint> EndPoints => _host.EndPoints;
+
+    /// <summary>Starts listening; an address that cannot be bound is an <see cref="IOException"/>.</summary>
+    /// <param name="application">Gets the requests.</param>
+    /// <param name="address">Null for all, IPv6 and IPv4.</param>
+    /// <param name="port">0 for one that the system chooses.</param>
+    public static async Task<ProxyServer> StartAsync(
+        ProxyApplication application, IPAddress? address, int port, TimeProvider time, ILoggerFactory logging)
+    {
+        DrainableTransport? transport = null;
+        var host = await KestrelHost.StartAsync(
+            application,
+            logging,
+            options =>
+            {
+                Configure(options);
+                if (address is null) options.ListenAnyIP(port, Http1Only);
+                else options.Listen(address, port, Http1Only);
+            },
+            _ => transport = new DrainableTransport(CreateSockets(logging))).ConfigureAwait(false);
+        return new ProxyServer(host, transport!, application, time);
+    }
+
+    /// <summary>
+    /// Stops accepting, asks clients to close their connections, lets requests in flight finish, and cuts what is left
+    /// when <paramref name="grace"/> is over.
+    /// </summary>
+    public async Task DrainAsync(TimeSpan grace)
+    {
+        var started = _time.GetTimestamp();
+        _application.Drain();
+        await _transport.StopAcceptingAsync().ConfigureAwait(false);
+        var lameDuck = grace < LameDuck ? grace : LameDuck;
+        while (_transport.OpenConnections > 0 && _time.GetElapsedTime(started) < lameDuck)
+            await Task.Delay(TimeSpan.FromMilliseconds(50), _time).ConfigureAwait(false);
+        var left = grace - _time.GetElapsedTime(started);
+        await _host.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).ConfigureAwait(false);
+    }
+
+    public ValueTask DisposeAsync() => _host.DisposeAsync();
+
+    private static void Http1Only(ListenOptions options) => options.Protocols = HttpProtocols.Http1;
+
+    private static void Configure(KestrelServerOptions options)
+    {
+        options.AddServerHeader = false;
+        // Bytes in, the same bytes out: what is no ASCII passes as it is.
+        options.RequestHeaderEncodingSelector = static _ => Encoding.Latin1;
+        options.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;
+        var limits = options.Limits;
+        // Bodies are streamed, so their size is the business of the instances.
+        limits.MaxRequestBodySize = null;
+        // An upload may pause, as a two-way stream does; one that trickles for a minute on end is cut.
+        limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: TimeSpan.FromMinutes(1));
+    }
+
+    // Continuations run on the thread that saw the socket become ready: nothing on a request's way blocks, and each
+    // hop to another thread costs more than the work itself.
+    private static SocketTransportFactory CreateSockets(ILoggerFactory logging) =>
+        new(Options.Create(new SocketTransportOptions { UnsafePreferInlineScheduling = true }), logging);
+}

@@ -1,0 +1,63 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Millau.Discovery;
+using Millau.Forwarding;
+using Millau.Ingress;
+using Millau.Routing;
+using Millau.Upstreams;
+
+namespace Millau;
+
+/// <summary>
+/// The way of a request, wired by hand: listener → forwarder → routes → instances. Knows nothing of Docker: catalogs
+/// are given to it. Owns all it makes.
+/// </summary>
+internal sealed class MillauProxy : IAsyncDisposable
+{
+    private readonly UpstreamHeartbeat _heartbeat;
+    private readonly LiveRoutes _routes;
+    private readonly ProxyApplication _application;
+    private readonly TimeProvider _time;
+    private readonly ILoggerFactory _logging;
+    private ProxyServer? _server;
+
+    /// <param name="servedBy">Host name for the debugging headers; null leaves them out.</param>
+    /// <param name="time">The clock of all timeouts.</param>
+    /// <param name="logging">Used, not disposed.</param>
+    public MillauProxy(string? servedBy, TimeProvider time, ILoggerFactory logging)
+    {
+        _time = time;
+        _logging = logging;
+        _heartbeat = new UpstreamHeartbeat(time);
+        var availability = new Availability();
+        var upstreamLog = logging.CreateLogger("Millau.Upstreams");
+        var probe = new InstanceProbe(_heartbeat, availability, time, upstreamLog);
+        _routes = new LiveRoutes(new UpstreamRegistry(_heartbeat, probe, availability, upstreamLog));
+        var forwardingLog = logging.CreateLogger("Millau.Forwarding");
+        var forwarder = new Forwarder(
+            _routes, availability, new Parking(availability, time), _heartbeat, new ResponseRelay(servedBy), forwardingLog);
+        _application = new ProxyApplication(forwarder, forwardingLog);
+    }
+
+    /// <summary>Where clients connect to; after <see cref="ListenAsync"/>.</summary>
+    public IPEndPoint EndPoint => _server!.EndPoints[0];
+
+    /// <summary>Makes a catalog effective. One caller at a time.</summary>
+    public void Apply(ServiceCatalog catalog) => _routes.Apply(catalog);
+
+    /// <summary>Starts taking requests; a port that cannot be bound is an <see cref="IOException"/>.</summary>
+    /// <param name="address">Null for all.</param>
+    /// <param name="port">0 for one that the system chooses.</param>
+    public async Task ListenAsync(IPAddress? address, int port) =>
+        _server = await ProxyServer.StartAsync(_application, address, port, _time, _logging).ConfigureAwait(false);
+
+    /// <inheritdoc cref="ProxyServer.DrainAsync"/>
+    public Task DrainAsync(TimeSpan grace) => _server?.DrainAsync(grace) ?? Task.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_server is not null) await _server.DisposeAsync().ConfigureAwait(false);
+        _routes.Apply(ServiceCatalog.Empty);
+        _heartbeat.Dispose();
+    }
+}

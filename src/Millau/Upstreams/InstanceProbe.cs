@@ -1,0 +1,57 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+
+namespace Millau.Upstreams;
+
+/// <summary>
+/// Finds out when a new instance accepts connections. Docker says <c>running</c> when the process has started, which
+/// without a health check may be long before it listens; a request sent then would fail, and leave the instance out
+/// for a whole retry period.
+/// </summary>
+internal sealed class InstanceProbe(
+    UpstreamHeartbeat heartbeat, Availability availability, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>
+    /// Tries until the instance accepts or is retired, then says so. An instance that is stopping already is not
+    /// probed: it is a last resort at most.
+    /// </summary>
+    public async Task RunAsync(UpstreamInstance instance)
+    {
+        var pause = FirstPause;
+        for (var attempt = 1; !instance.IsRetired; attempt++)
+        {
+            var error = await TryConnectAsync(instance).ConfigureAwait(false);
+            if (error == SocketError.Success)
+            {
+                instance.IsAccepting = true;
+                Log.InstanceUp(logger, instance.Service.Name, instance.Name, instance.EndPoint);
+                availability.Change();
+                return;
+            }
+            // About five seconds of trying: worth a word, once.
+            if (attempt == 15)
+                Log.InstanceNotAccepting(logger, instance.Service.Name, instance.Name, instance.EndPoint, error);
+            await Task.Delay(pause, time).ConfigureAwait(false);
+            pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
+        }
+    }
+
+    private async ValueTask<SocketError> TryConnectAsync(UpstreamInstance instance)
+    {
+        UpstreamConnection connection;
+        try
+        {
+            connection = new UpstreamConnection(instance, heartbeat);
+        }
+        catch (SocketException e)
+        {
+            return e.SocketErrorCode;
+        }
+        using (connection)
+            return await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
+    }
+}

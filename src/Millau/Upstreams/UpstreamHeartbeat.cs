@@ -1,0 +1,70 @@
+namespace Millau.Upstreams;
+
+/// <summary>
+/// One timer for the deadlines of all upstream connections, so that a request pays two atomic swaps for its timeout
+/// and no timer of its own. A deadline is met up to one beat late.
+/// </summary>
+internal sealed class UpstreamHeartbeat : IDisposable
+{
+    private static readonly TimeSpan Beat = TimeSpan.FromMilliseconds(100);
+
+    private readonly Lock _lock = new();
+    private readonly TimeProvider _time;
+    private readonly ITimer _timer;
+    private UpstreamConnection?[] _connections = new UpstreamConnection?[64];
+    private int _count;
+
+    public UpstreamHeartbeat(TimeProvider time)
+    {
+        _time = time;
+        _timer = time.CreateTimer(static state => ((UpstreamHeartbeat)state!).OnBeat(), this, Beat, Beat);
+    }
+
+    /// <summary>Milliseconds of a clock that only goes forward.</summary>
+    public long Now => _time.GetTimestamp() / (_time.TimestampFrequency / 1000);
+
+    /// <summary>Connections that are open, idle ones included.</summary>
+    public int OpenConnections
+    {
+        get
+        {
+            lock (_lock) return _count;
+        }
+    }
+
+    public void Add(UpstreamConnection connection)
+    {
+        lock (_lock)
+        {
+            if (_count == _connections.Length) Array.Resize(ref _connections, _count * 2);
+            connection.HeartbeatSlot = _count;
+            _connections[_count++] = connection;
+        }
+    }
+
+    public void Remove(UpstreamConnection connection)
+    {
+        lock (_lock)
+        {
+            var last = _connections[--_count]!;
+            _connections[connection.HeartbeatSlot] = last;
+            last.HeartbeatSlot = connection.HeartbeatSlot;
+            _connections[_count] = null;
+        }
+    }
+
+    public void Dispose() => _timer.Dispose();
+
+    private void OnBeat()
+    {
+        UpstreamConnection?[] connections;
+        lock (_lock) connections = _connections.AsSpan(0, _count).ToArray();
+        // Outside of the lock: closing a connection removes it here.
+        var now = Now;
+        foreach (var connection in connections)
+        {
+            connection!.ExpireIfDue(now);
+            if (now >= connection.IdleUntil) connection.Instance.Pool.CloseExpired(connection);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+namespace Millau.Tests.Wire;
+
+public class ForwardingTests
+{
+    private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nhi";
+
+    [Fact]
+    public async Task A_get_reaches_the_instance_and_its_answer_the_client()
+    {
+        var seen = "";
+        await using var instance = ScriptedInstance.Answering(Ok, head => seen = head);
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+
+        var answer = await proxy.RoundTripAsync(
+            "GET /a/../b?q=1 HTTP/1.1\r\nHost: a.test:8080\r\nUser-Agent: t\r\nX-Real-IP: 6.6.6.6\r\nConnection: close\r\n\r\n");
+
+        Assert.Equal(
+            "GET /b?q=1 HTTP/1.1\r\nHost: a.test:8080\r\nUser-Agent: t\r\nX-Forwarded-For: 127.0.0.1\r\n" +
+            "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a.test:8080\r\nX-Real-IP: 127.0.0.1\r\n\r\n", seen);
+        Assert.StartsWith("HTTP/1.1 200 OK\r\n", answer);
+        Assert.Contains("Content-Length: 2\r\n", answer);
+        Assert.Contains("Via: 1.1 millau\r\n", answer);
+        Assert.Contains("X-Served-By: proxy-1\r\n", answer);
+        Assert.Contains("X-Backend-Server: app-1\r\n", answer);
+        Assert.EndsWith("\r\n\r\nhi", answer);
+    }
+
+    [Fact]
+    public async Task Connections_to_instances_are_kept_and_used_again()
+    {
+        await using var instance = ScriptedInstance.Answering(Ok);
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+
+        for (var i = 0; i < 20; i++) Assert.EndsWith("hi", await proxy.GetAsync());
+
+        Assert.Equal(1, instance.Connections);
+    }
+}
