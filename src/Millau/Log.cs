@@ -14,6 +14,91 @@ internal static partial class Log
 
     // 2xx discovery
 
+    [LoggerMessage(200, LogLevel.Information, "engine connected: host={Host} server={Server} api={ApiVersion}")]
+    public static partial void EngineConnected(ILogger log, string host, string server, string apiVersion);
+
+    [LoggerMessage(201, LogLevel.Information, "engine connection lost, connecting anew: {Fault}")]
+    public static partial void EngineConnectionLost(ILogger log, string fault);
+
+    [LoggerMessage(202, LogLevel.Warning, "engine unreachable, the last known routes stay: host={Host} error={Fault}")]
+    public static partial void EngineUnreachable(ILogger log, string host, string fault);
+
+    [LoggerMessage(203, LogLevel.Debug, "engine still unreachable: error={Fault} attempts={Attempts}")]
+    public static partial void EngineStillUnreachable(ILogger log, string fault, int attempts);
+
+    [LoggerMessage(204, LogLevel.Information, "engine is in no swarm, so only its containers are routed: {Fault}")]
+    public static partial void NoSwarm(ILogger log, string fault);
+
+    [LoggerMessage(205, LogLevel.Warning,
+        "engine is no swarm manager, so services are not seen; run on a manager, or name one in DOCKER_HOST: {Fault}")]
+    public static partial void NoManager(ILogger log, string fault);
+
+    [LoggerMessage(206, LogLevel.Warning, "engine refuses a path: {Fault}; lost with it: {What}")]
+    public static partial void PathForbidden(ILogger log, string fault, string what);
+
+    [LoggerMessage(207, LogLevel.Warning, "engine cannot be read, the last known state stays: what={What} error={Fault}")]
+    public static partial void ListsStale(ILogger log, string what, string fault);
+
+    [LoggerMessage(208, LogLevel.Information, "engine can be read again: what={What}")]
+    public static partial void ListsCurrentAgain(ILogger log, string what);
+
+    [LoggerMessage(209, LogLevel.Warning, "engine shows a sudden empty list, asking again: path={Path} known={Known}")]
+    public static partial void EmptyListNotBelieved(ILogger log, string path, int known);
+
+    [LoggerMessage(210, LogLevel.Information, "services found: total={Total} routed={Routed}")]
+    public static partial void ServicesFound(ILogger log, int total, int routed);
+
+    [LoggerMessage(211, LogLevel.Information, "service {Service} routed: {Labels} instances={Instances}")]
+    public static partial void ServiceRouted(
+        ILogger log, string service, Discovery.ServiceLabels labels, int instances);
+
+    [LoggerMessage(212, LogLevel.Information, "service {Service} routing changed: {Labels} (was: {Before})")]
+    public static partial void ServiceRoutingChanged(
+        ILogger log, string service, Discovery.ServiceLabels labels, Discovery.ServiceLabels before);
+
+    [LoggerMessage(213, LogLevel.Information, "service {Service} no longer routed: {Reason}")]
+    public static partial void ServiceUnrouted(ILogger log, string service, string reason);
+
+    [LoggerMessage(214, LogLevel.Information, "service {Service} not routed: {Reason}")]
+    public static partial void ServiceNotRouted(ILogger log, string service, string reason);
+
+    [LoggerMessage(215, LogLevel.Debug, "service {Service} not routed: no millau labels")]
+    public static partial void ServiceWithoutLabels(ILogger log, string service);
+
+    [LoggerMessage(216, LogLevel.Information, "service {Service} removed: known but down for now")]
+    public static partial void ServiceRemoved(ILogger log, string service);
+
+    [LoggerMessage(217, LogLevel.Information, "service {Service} forgotten: removed some time ago")]
+    public static partial void ServiceForgotten(ILogger log, string service);
+
+    [LoggerMessage(220, LogLevel.Warning,
+        "wrong label: service={Service} label={Label} value=\"{Value}\" allowed=\"{Allowed}\" ({Result})")]
+    public static partial void WrongLabel(
+        ILogger log, string service, string label, string value, string allowed, string result);
+
+    [LoggerMessage(221, LogLevel.Warning, "wrong labels: service={Service} {Notice}")]
+    public static partial void WrongDeployment(ILogger log, string service, string notice);
+
+    [LoggerMessage(222, LogLevel.Warning,
+        "no shared network: service={Service} its-networks={Its} reachable-networks={Reachable}")]
+    public static partial void NoSharedNetwork(ILogger log, string service, string its, string reachable);
+
+    [LoggerMessage(230, LogLevel.Information, "reachable networks: {Networks}")]
+    public static partial void OwnNetworks(ILogger log, string networks);
+
+    [LoggerMessage(231, LogLevel.Warning,
+        "own networks unknown, going by the subnets of the own interfaces: error={Fault} subnets={Subnets}")]
+    public static partial void OwnNetworksUnknown(ILogger log, string fault, string subnets);
+
+    [LoggerMessage(240, LogLevel.Debug, "engine event: type={Type} action={Action} id={Id}")]
+    public static partial void EngineEvent(ILogger log, string? type, string action, string id);
+
+    [LoggerMessage(241, LogLevel.Debug, "engine read: what={What} items={Items} tasks={Tasks} milliseconds={Milliseconds}")]
+    public static partial void EngineRead(ILogger log, string what, int items, int tasks, double milliseconds);
+
+    [LoggerMessage(250, LogLevel.Error, "discovery failed, starting anew")]
+    public static partial void DiscoveryFailed(ILogger log, Exception exception);
+
     // 3xx routing
 
     // 4xx upstreams

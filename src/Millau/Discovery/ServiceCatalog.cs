@@ -13,6 +13,13 @@ internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
 
     /// <summary>Services that exist but are not routed, each with the reason; for people, never for routing.</summary>
     public ImmutableArray<UnroutedService> Unrouted { get; init; } = [];
+
+    /// <summary>By content, in order.</summary>
+    public bool Equals(ServiceCatalog? other) =>
+        other is not null && Services.AsSpan().SequenceEqual(other.Services.AsSpan())
+        && Unrouted.AsSpan().SequenceEqual(other.Unrouted.AsSpan());
+
+    public override int GetHashCode() => HashCode.Combine(Services.Length, Unrouted.Length);
 }
 
 /// <summary>A service that is not routed.</summary>
@@ -43,6 +50,15 @@ internal sealed record Service
 
     /// <summary>The Engine shows an instance on its way up, so a request may wait for it.</summary>
     public bool IsStarting { get; init; }
+
+    /// <summary>By content, hosts and instances in order.</summary>
+    public bool Equals(Service? other) =>
+        other is not null && Name == other.Name && Path == other.Path && Timeout == other.Timeout
+        && Retry == other.Retry && IsStarting == other.IsStarting
+        && Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan())
+        && Instances.AsSpan().SequenceEqual(other.Instances.AsSpan());
+
+    public override int GetHashCode() => HashCode.Combine(Name, Path, Instances.Length);
 }
 
 /// <summary>One running copy of a service.</summary>

@@ -1,0 +1,225 @@
+using System.Collections.Immutable;
+using System.Net;
+using Microsoft.Extensions.Logging;
+
+namespace Millau.Discovery;
+
+/// <summary>
+/// Makes catalogs of what was found: reads labels, chooses addresses, remembers the last good routing and services that
+/// were removed, and logs what changed. Single user: the loop of <see cref="DockerDiscovery"/>.
+/// </summary>
+/// <remarks>
+/// A Swarm service and plain containers may have one name. Both are routed; the plain one is then called
+/// <c>name@containers</c>, which no Docker name can be.
+/// </remarks>
+internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
+{
+    private readonly Dictionary<(ServiceOrigin Origin, string Name), Known> _known = [];
+    private readonly SaidOnce _said = new();
+    private ServiceCatalog? _last;
+
+    /// <summary>The catalog of now, or null when it is the same as the one before.</summary>
+    public ServiceCatalog? Build(IEnumerable<FoundService> found, Reach reach, ContainerNews news, TimeSpan now)
+    {
+        _said.BeginRound();
+        var unrouted = new List<UnroutedService>();
+        var services = new List<Service>();
+        foreach (var known in _known.Values)
+            known.IsFound = false;
+        foreach (var service in Merge(found))
+            Take(service, reach, news, now, unrouted);
+        foreach (var (key, known) in _known)
+        {
+            if (!known.IsFound)
+                Miss(key, known, now);
+            if (known.Labels is { } labels)
+                services.Add(ToService(CatalogName(key), known, labels));
+        }
+
+        _said.EndRound();
+        services.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
+        unrouted.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
+        var catalog = new ServiceCatalog([.. services]) { Unrouted = [.. unrouted] };
+        if (catalog.Equals(_last))
+            return null;
+        if (_last is null)
+            Log.ServicesFound(log, services.Count + unrouted.Count, services.Count);
+        _last = catalog;
+        return catalog;
+    }
+
+    /// <summary>
+    /// A service that was deleted and created again has two entries for a moment: the new one's labels hold, and the
+    /// tasks of the old one still serve.
+    /// </summary>
+    private static IEnumerable<FoundService> Merge(IEnumerable<FoundService> found) => found
+        .GroupBy(s => (s.Origin, s.Name))
+        .Select(g => g.OrderBy(s => s.IsRemoved).ToList())
+        .Select(same => same.Count == 1
+            ? same[0]
+            : same[0] with { Instances = [.. same.SelectMany(s => s.Instances)] });
+
+    private void Take(
+        FoundService found, Reach reach, ContainerNews news, TimeSpan now, List<UnroutedService> unrouted)
+    {
+        var key = (found.Origin, found.Name);
+        if (!_known.TryGetValue(key, out var known))
+            _known[key] = known = new Known();
+        var reading = ServiceLabels.Read(found.Labels);
+        Say(found, reading, known);
+
+        var labels = reading.Verdict switch
+        {
+            LabelVerdict.Good => reading.Labels,
+            LabelVerdict.Wrong => known.LastGood,
+            _ => null,
+        };
+        known.LastGood = labels;
+        var reason = labels is not null ? "" : reading.Verdict == LabelVerdict.Off
+            ? "millau.enabled is not true"
+            : "wrong labels: " + string.Join(", ", reading.Problems.Select(p => p.Label));
+        var instances = labels is null ? [] : Instances(found, labels, reach, news, now, ref reason);
+        if (reason.Length > 0)
+            labels = null;
+
+        LogChange(found, known, labels, instances.Length, reason, reading.HasAny);
+        known.IsFound = true;
+        known.MissingSince = found.IsRemoved ? known.MissingSince ?? now : null;
+        known.Labels = labels;
+        known.Instances = instances;
+        known.IsStarting = found.IsStarting;
+        known.Reason = reason;
+        if (reason.Length > 0 && !found.IsRemoved)
+            unrouted.Add(new UnroutedService(found.Name, reason));
+    }
+
+    /// <summary>A service that is no longer found is known but down for a while, then forgotten.</summary>
+    private void Miss((ServiceOrigin Origin, string Name) key, Known known, TimeSpan now)
+    {
+        known.Instances = [];
+        known.IsStarting = false;
+        if (known.MissingSince is null && known.Labels is not null)
+            Log.ServiceRemoved(log, key.Name);
+        known.MissingSince ??= now;
+        if (known.Labels is not null && now - known.MissingSince < timing.KeepRemoved)
+            return;
+        if (known.Labels is not null)
+            Log.ServiceForgotten(log, key.Name);
+        known.Labels = null;
+        _known.Remove(key);
+    }
+
+    private void Say(FoundService found, LabelReading reading, Known known)
+    {
+        if (found.IsRemoved)
+            return;
+        var result = reading.Verdict == LabelVerdict.Off ? "not routed"
+            : known.LastGood is null ? "not routed until it is right"
+            : "last good routing kept";
+        foreach (var problem in reading.Problems)
+        {
+            var (label, value) = (Discovery.Say.Clean(problem.Label), Discovery.Say.Clean(problem.Value));
+            if (_said.IsNew(found.Name, problem.Label, problem.Value + problem.Allowed))
+                Log.WrongLabel(log, found.Name, label, value, problem.Allowed, result);
+        }
+
+        if (found.Notice.Length > 0 && _said.IsNew(found.Name, "", found.Notice))
+            Log.WrongDeployment(log, found.Name, Discovery.Say.Clean(found.Notice));
+    }
+
+    private ImmutableArray<Instance> Instances(
+        FoundService found, ServiceLabels labels, Reach reach, ContainerNews news, TimeSpan now, ref string reason)
+    {
+        var result = ImmutableArray.CreateBuilder<Instance>(found.Instances.Length);
+        FoundInstance? unreachable = null;
+        foreach (var instance in found.Instances)
+        {
+            if (news.Judge(instance.ContainerId, instance.Phase, now) is not { } phase)
+                continue;
+            if (reach.Choose(instance) is not { } address)
+            {
+                unreachable = instance;
+                continue;
+            }
+
+            result.Add(new Instance(instance.Id, instance.Name, new IPEndPoint(address, labels.Port), phase)
+            {
+                Epoch = news.Epoch(instance.ContainerId),
+            });
+        }
+
+        result.Sort(static (a, b) =>
+            string.CompareOrdinal(a.Name, b.Name) is var order && order != 0 ? order : string.CompareOrdinal(a.Id, b.Id));
+        if (unreachable is null)
+            return result.DrainToImmutable();
+        var its = string.Join(',', unreachable.Addresses.Select(a => a.NetworkName).Distinct().Order(StringComparer.Ordinal));
+        if (its.Length == 0)
+            its = "none";
+        if (_said.IsNew(found.Name, "network", $"{its} {reach.Describe()}"))
+            Log.NoSharedNetwork(log, found.Name, its, reach.Describe());
+        if (result.Count == 0)
+            reason = $"no shared network: it is on {its}, Millau reaches {reach.Describe()}";
+        return result.DrainToImmutable();
+    }
+
+    private void LogChange(
+        FoundService found, Known known, ServiceLabels? labels, int instances, string reason, bool hasLabels)
+    {
+        if (labels is not null)
+        {
+            // One that was removed and is back was not forgotten, so its routing may be the same.
+            if (known.Labels is null || (known.MissingSince is not null && !found.IsRemoved))
+                Log.ServiceRouted(log, found.Name, labels, instances);
+            else if (!labels.Equals(known.Labels))
+                Log.ServiceRoutingChanged(log, found.Name, labels, known.Labels);
+            else if (found.IsRemoved && known.MissingSince is null)
+                Log.ServiceRemoved(log, found.Name);
+        }
+        else if (known.Labels is not null)
+        {
+            Log.ServiceUnrouted(log, found.Name, reason);
+        }
+        else if (known.Reason != reason && hasLabels)
+        {
+            Log.ServiceNotRouted(log, found.Name, reason);
+        }
+        else if (known.Reason != reason)
+        {
+            Log.ServiceWithoutLabels(log, found.Name);
+        }
+    }
+
+    private string CatalogName((ServiceOrigin Origin, string Name) key) =>
+        key.Origin == ServiceOrigin.Containers
+        && _known.TryGetValue((ServiceOrigin.Swarm, key.Name), out var swarm) && swarm.Labels is not null
+            ? key.Name + "@containers"
+            : key.Name;
+
+    private static Service ToService(string name, Known known, ServiceLabels labels) => new()
+    {
+        Name = name,
+        Hosts = labels.Hosts,
+        Path = labels.Path,
+        Timeout = labels.Timeout,
+        Retry = labels.Retry,
+        Instances = known.Instances,
+        IsStarting = known.IsStarting,
+    };
+
+    /// <summary>What is remembered of one service from round to round.</summary>
+    private sealed class Known
+    {
+        public bool IsFound { get; set; }
+        public TimeSpan? MissingSince { get; set; }
+
+        /// <summary>In force while the labels are wrong.</summary>
+        public ServiceLabels? LastGood { get; set; }
+
+        /// <summary>As routed now; null when it is not.</summary>
+        public ServiceLabels? Labels { get; set; }
+
+        public ImmutableArray<Instance> Instances { get; set; } = [];
+        public bool IsStarting { get; set; }
+        public string Reason { get; set; } = "";
+    }
+}
