@@ -39,6 +39,12 @@ internal sealed class Report
                 + $"| {group.Sum(s => s.Wrk.Errors)} |");
         }
         Line();
+        var lost = Statistics.Median(samples.Select(s => s.OtherShare));
+        if (lost > 0.1)
+        {
+            Line($"**Noisy**: other work had {Number(100 * lost, "0")} % of the proxy's core. The ratios may still hold; the rest does not.");
+            Line();
+        }
     }
 
     private static int Order(string proxy, Options options) =>
