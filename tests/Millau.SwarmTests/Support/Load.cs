@@ -173,7 +173,7 @@ internal sealed class Load : IAsyncDisposable
     {
         for (var tried = 0; ; tried++)
         {
-            var proxy = _proxies[(number + tried) % _proxies.Length];
+            var proxy = _proxies[(number / 2 + tried) % _proxies.Length];
             var wire = new Wire();
             try
             {
