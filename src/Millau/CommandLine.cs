@@ -1,3 +1,5 @@
+using Millau.Discovery;
+
 namespace Millau;
 
 /// <summary>What can be asked of the program other than to run.</summary>
@@ -26,7 +28,7 @@ internal static class CommandLine
                              {Settings.DefaultAcme}
           {Settings.LicenseName}            any value turns the debugging headers off unset
           {Settings.DockerHostName}        the Engine API, unix:// or tcp://
-                             {Settings.DefaultDockerHost}
+                             {EngineEndpoint.Default}
           {Settings.DockerTlsVerifyName}  any value: check the Engine's certificate unset
           {Settings.DockerCertPathName}   directory of ca.pem, cert.pem, key.pem    unset
         """;

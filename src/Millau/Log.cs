@@ -12,6 +12,24 @@ internal static partial class Log
 {
     // 1xx process
 
+    [LoggerMessage(101, LogLevel.Information, "{Title} http=:{Http} telemetry=:{Telemetry} engine={Engine}")]
+    public static partial void Starting(ILogger logger, string title, int http, int telemetry, string engine);
+
+    [LoggerMessage(102, LogLevel.Information, "listening http=:{Http}")]
+    public static partial void Listening(ILogger logger, int http);
+
+    [LoggerMessage(103, LogLevel.Critical, "{Error}")]
+    public static partial void BadSetting(ILogger logger, string error);
+
+    [LoggerMessage(104, LogLevel.Critical, "cannot listen: {Error}")]
+    public static partial void CannotListen(ILogger logger, string error);
+
+    [LoggerMessage(105, LogLevel.Information, "draining: no new connections, requests in flight finish")]
+    public static partial void Draining(ILogger logger);
+
+    [LoggerMessage(106, LogLevel.Information, "stopped")]
+    public static partial void Stopped(ILogger logger);
+
     // 2xx discovery
 
     [LoggerMessage(200, LogLevel.Information, "engine connected: host={Host} server={Server} api={ApiVersion}")]

@@ -1,1 +1,18 @@
-Console.WriteLine("millau");
+using Millau;
+using Millau.Logging;
+
+// The socket layer reads this at its first use: completions run on the thread that saw the socket become ready, instead
+// of hopping to the thread pool twice a request.
+Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
+
+if (await CommandLine.TryHandleAsync(args, Environment.GetEnvironmentVariable, Console.Out, Console.Error) is { } exitCode)
+    return exitCode;
+
+var valid = Settings.TryRead(Environment.GetEnvironmentVariable, out var settings, out var error);
+using var logging = LineLoggerProvider.CreateFactory(settings.LogLevel, Console.OpenStandardOutput(), TimeProvider.System);
+if (!valid)
+{
+    Log.BadSetting(logging.CreateLogger("Millau"), error);
+    return 1;
+}
+return await new MillauProcess(settings, TimeProvider.System, logging).RunAsync();

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Millau.Discovery;
 
 namespace Millau;
 
@@ -22,14 +23,8 @@ internal sealed record Settings
     public const int DefaultHttpsPort = 443;
     public const int DefaultTelemetryPort = 9100;
     public const string DefaultAcme = "https://acme-v02.api.letsencrypt.org/directory";
-    public const string DefaultDockerHost = "unix:///var/run/docker.sock";
 
     private const string AllowedPort = "a port from 1 to 65535, as 8080 or :8080";
-    private const string AllowedDockerHost = "unix:///path/of/socket or tcp://host:port";
-
-    // Docker's registered ports for its API without and with TLS.
-    private const int DockerPort = 2375;
-    private const int DockerTlsPort = 2376;
 
     public int HttpPort { get; init; } = DefaultHttpPort;
 
@@ -46,17 +41,8 @@ internal sealed record Settings
     /// <summary>Whether answers say in headers who served them.</summary>
     public bool DebuggingHeaders { get; init; } = true;
 
-    /// <summary>The Engine API: <c>unix:///path</c>, or <c>tcp://host:port</c> with its port always given.</summary>
-    public Uri DockerHost { get; init; } = new(DefaultDockerHost);
-
-    /// <summary>Whether a TCP connection to the Engine uses TLS.</summary>
-    public bool DockerTls => DockerHost.Scheme == "tcp" && (DockerTlsVerify || DockerCertPath is not null);
-
-    /// <summary>Whether the Engine's certificate must be right, where TLS is used.</summary>
-    public bool DockerTlsVerify { get; init; }
-
-    /// <summary>Directory of <c>ca.pem</c>, <c>cert.pem</c> and <c>key.pem</c> for TLS to the Engine.</summary>
-    public string? DockerCertPath { get; init; }
+    /// <summary>Where the Engine API is.</summary>
+    public EngineEndpoint Engine { get; init; } = EngineEndpoint.LocalSocket;
 
     /// <summary>Reads all settings.</summary>
     /// <param name="getenv">Gives a variable's value, or null.</param>
@@ -65,8 +51,6 @@ internal sealed record Settings
     public static bool TryRead(Func<string, string?> getenv, out Settings settings, out string error)
     {
         var reader = new Reader(getenv);
-        var dockerTlsVerify = reader.Get(DockerTlsVerifyName) is not null;
-        var dockerCertPath = reader.Get(DockerCertPathName);
         settings = new Settings
         {
             HttpPort = reader.Port(HttpName, DefaultHttpPort),
@@ -75,9 +59,7 @@ internal sealed record Settings
             LogLevel = reader.Level(LoggingName),
             Acme = reader.Acme(),
             DebuggingHeaders = reader.Get(LicenseName) is null,
-            DockerHost = reader.DockerHost(dockerTlsVerify || dockerCertPath is not null ? DockerTlsPort : DockerPort),
-            DockerTlsVerify = dockerTlsVerify,
-            DockerCertPath = dockerCertPath,
+            Engine = reader.Engine(),
         };
         reader.Distinct(
             (HttpName, settings.HttpPort), (HttpsName, settings.HttpsPort), (TelemetryName, settings.TelemetryPort));
@@ -148,21 +130,13 @@ internal sealed record Settings
             return null;
         }
 
-        /// <param name="port">Used where a TCP address names none.</param>
-        public Uri DockerHost(int port)
+        public EngineEndpoint Engine()
         {
-            var value = Get(DockerHostName) ?? DefaultDockerHost;
-            if (Uri.TryCreate(value, UriKind.Absolute, out var uri) && uri.Query.Length == 0 && uri.Fragment.Length == 0
-                && uri.UserInfo.Length == 0)
-            {
-                if (uri.Scheme == "unix" && uri.Host.Length == 0 && uri.AbsolutePath.Length > 1)
-                    return uri;
-                if (uri.Scheme == "tcp" && uri.Host.Length > 0 && uri.AbsolutePath.Length <= 1 && uri.Port != 0)
-                    return uri.Port > 0 ? uri : new UriBuilder(uri) { Port = port }.Uri;
-            }
-
-            Fail(DockerHostName, value, AllowedDockerHost);
-            return new Uri(DefaultDockerHost);
+            if (EngineEndpoint.TryParse(
+                    Get(DockerHostName), Get(DockerTlsVerifyName), Get(DockerCertPathName), out var endpoint, out var error))
+                return endpoint!;
+            Error ??= "Bad setting " + error;
+            return EngineEndpoint.LocalSocket;
         }
 
         public void Distinct(params ReadOnlySpan<(string Name, int Port)> ports)

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
+using Millau.Discovery;
 using Millau.Telemetry;
 using Millau.Tests.Telemetry;
 
@@ -32,7 +33,7 @@ public class CommandLineTests
             Assert.Matches($@"(?m)^  {name} ", text);
         }
 
-        foreach (var value in new[] { "80", "443", "9100", "INFO", Settings.DefaultAcme, Settings.DefaultDockerHost })
+        foreach (var value in new[] { "80", "443", "9100", "INFO", Settings.DefaultAcme, EngineEndpoint.Default })
             Assert.Contains($" {value}\n", text.ReplaceLineEndings("\n"));
         Assert.All(text.Split('\n'), l => Assert.InRange(l.Length, 0, 80));
         Assert.Equal("", _error.ToString());

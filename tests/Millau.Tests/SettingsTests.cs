@@ -16,8 +16,8 @@ public class SettingsTests
         Assert.Equal(LogLevel.Information, settings.LogLevel);
         Assert.Equal("https://acme-v02.api.letsencrypt.org/directory", settings.Acme?.AbsoluteUri);
         Assert.True(settings.DebuggingHeaders);
-        Assert.Equal("/var/run/docker.sock", settings.DockerHost.LocalPath);
-        Assert.False(settings.DockerTls);
+        Assert.Equal("unix:///var/run/docker.sock", settings.Engine.Text);
+        Assert.Null(settings.Engine.Tls);
     }
 
     [Theory]
@@ -107,45 +107,21 @@ public class SettingsTests
     public void Any_license_turns_the_debugging_headers_off() =>
         Assert.False(Read(("LICENSE", "anything")).DebuggingHeaders);
 
-    [Theory]
-    [InlineData("unix:///run/user/1000/docker.sock", "unix:///run/user/1000/docker.sock")]
-    [InlineData("tcp://docker.local:1234", "tcp://docker.local:1234")]
-    [InlineData("tcp://10.0.0.1", "tcp://10.0.0.1:2375")]
-    [InlineData("tcp://[::1]:2375/", "tcp://[::1]:2375")]
-    public void Docker_hosts(string value, string expected) =>
-        Assert.Equal(expected, Read(("DOCKER_HOST", value)).DockerHost.ToString().TrimEnd('/'));
-
-    [Theory]
-    [InlineData("docker.local")]
-    [InlineData("docker.local:2375")]
-    [InlineData("/var/run/docker.sock")]
-    [InlineData("unix://")]
-    [InlineData("unix:///")]
-    [InlineData("unix://var/run/docker.sock")]
-    [InlineData("tcp://")]
-    [InlineData("tcp://host:0")]
-    [InlineData("tcp://host:99999")]
-    [InlineData("tcp://host:2375/path")]
-    [InlineData("tcp://user@host:2375")]
-    [InlineData("ssh://host")]
-    [InlineData("http://host:2375")]
-    public void Bad_docker_hosts(string value) => AssertError("DOCKER_HOST", value, "unix:///path/of/socket or tcp://host:port");
+    [Fact]
+    public void The_engine_is_where_DOCKER_HOST_says()
+    {
+        Assert.Equal("tcp://docker.local:1234", Read(("DOCKER_HOST", "tcp://docker.local:1234")).Engine.Text);
+        AssertError("DOCKER_HOST", "ssh://host", "unix:///path/to/docker.sock or tcp://host:port");
+        AssertError("DOCKER_HOST", "unix://var/run/docker.sock", "unix:// with an absolute path");
+    }
 
     [Fact]
-    public void TLS_to_the_engine()
+    public void Certificates_for_the_engine_that_are_not_there_are_an_error()
     {
-        var verified = Read(
-            ("DOCKER_HOST", "tcp://docker.local"), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", "/certs"));
-        Assert.True(verified.DockerTls);
-        Assert.True(verified.DockerTlsVerify);
-        Assert.Equal("/certs", verified.DockerCertPath);
-        Assert.Equal(2376, verified.DockerHost.Port);
-
-        var unverified = Read(("DOCKER_HOST", "tcp://docker.local:1"), ("DOCKER_CERT_PATH", "/certs"));
-        Assert.True(unverified.DockerTls);
-        Assert.False(unverified.DockerTlsVerify);
-
-        Assert.False(Read(("DOCKER_TLS_VERIFY", "1")).DockerTls);
+        Assert.False(TryRead(
+            [("DOCKER_HOST", "tcp://docker.local"), ("DOCKER_CERT_PATH", "/does/not/exist")], out _, out var error));
+        Assert.Contains("DOCKER_CERT_PATH", error);
+        Assert.Contains("/does/not/exist", error);
     }
 
     [Fact]

@@ -11,6 +11,10 @@ internal sealed class EngineEndpoint
 {
     public const string Default = "unix:///var/run/docker.sock";
 
+    /// <summary>What is used when nothing is configured.</summary>
+    public static readonly EngineEndpoint LocalSocket =
+        new(Default, new UnixDomainSocketEndPoint(Default["unix://".Length..]), new Uri("http://docker/"), null);
+
     private const string AllowedHosts = "unix:///path/to/docker.sock or tcp://host:port";
 
     private EngineEndpoint(string text, EndPoint address, Uri baseUri, SslClientAuthenticationOptions? tls)
@@ -49,6 +53,12 @@ internal sealed class EngineEndpoint
         endpoint = null;
         error = "";
         var text = string.IsNullOrWhiteSpace(dockerHost) ? Default : dockerHost.Trim();
+        if (text == Default)
+        {
+            endpoint = LocalSocket;
+            return true;
+        }
+
         if (text.StartsWith("unix://", StringComparison.Ordinal))
         {
             // sun_path holds 108 bytes, the closing NUL included.
@@ -82,7 +92,7 @@ internal sealed class EngineEndpoint
 
     private static bool Refuse(string value, string allowed, out string error)
     {
-        error = $"DOCKER_HOST=\"{value}\": allowed is {allowed}";
+        error = $"name=DOCKER_HOST value=\"{value}\" allowed=\"{allowed}\"";
         return false;
     }
 
@@ -126,8 +136,8 @@ internal sealed class EngineEndpoint
         catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException
                                       or ArgumentException)
         {
-            error = $"DOCKER_CERT_PATH=\"{directory}\": allowed is a directory with readable ca.pem, cert.pem and "
-                    + $"key.pem ({e.Message})";
+            error = $"name=DOCKER_CERT_PATH value=\"{directory}\" allowed=\"a directory with readable ca.pem, cert.pem and "
+                    + $"key.pem\" reason=\"{e.Message}\"";
             return false;
         }
     }

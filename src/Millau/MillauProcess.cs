@@ -1,0 +1,73 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Millau.Discovery;
+using Millau.Telemetry;
+
+namespace Millau;
+
+/// <summary>The program from start to exit: discovery → proxy, health beside them, and the end that loses no request.</summary>
+internal sealed class MillauProcess(Settings settings, TimeProvider time, ILoggerFactory logging)
+{
+    /// <summary>How long requests in flight may take to finish after SIGTERM.</summary>
+    private static readonly TimeSpan DrainGrace = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How long the port stays shut while the Engine has not been read yet. A client that is refused tries elsewhere,
+    /// or again; one that is told that no service matches does not.
+    /// </summary>
+    private static readonly TimeSpan FirstReadPatience = TimeSpan.FromSeconds(5);
+
+    private readonly ILogger _log = logging.CreateLogger("Millau");
+
+    /// <summary>Runs until SIGTERM or SIGINT.</summary>
+    /// <returns>The exit code.</returns>
+    public async Task<int> RunAsync()
+    {
+        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => OnSignal(signal, stop));
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => OnSignal(signal, stop));
+        Log.Starting(_log, Product.Title, settings.HttpPort, settings.TelemetryPort, settings.Engine.Text);
+
+        var health = new Health(logging.CreateLogger<Health>());
+        await using var proxy = new MillauProxy(settings.DebuggingHeaders ? Environment.MachineName : null, time, logging);
+        using var discovery = new DockerDiscovery(
+            new DiscoveryOptions { Endpoint = settings.Engine }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
+        using var watching = new CancellationTokenSource();
+        Task discovering;
+        try
+        {
+            await using var telemetry = await TelemetryServer.StartAsync(settings.TelemetryPort, health, logging)
+                .ConfigureAwait(false);
+            discovering = discovery.RunAsync(watching.Token);
+            await Task.WhenAny(discovery.FirstRead, stop.Task, Task.Delay(FirstReadPatience, time)).ConfigureAwait(false);
+            await using var reporting = time.CreateTimer(
+                _ => Report(discovery.Health, health), null, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+            await proxy.ListenAsync(null, settings.HttpPort).ConfigureAwait(false);
+            health.Up(Health.Listeners);
+            Log.Listening(_log, settings.HttpPort);
+            await stop.Task.ConfigureAwait(false);
+
+            Log.Draining(_log);
+            health.Drain();
+            await proxy.DrainAsync(DrainGrace).ConfigureAwait(false);
+        }
+        catch (IOException e)
+        {
+            Log.CannotListen(_log, e.Message);
+            return 1;
+        }
+        await watching.CancelAsync().ConfigureAwait(false);
+        await discovering.ConfigureAwait(false);
+        Log.Stopped(_log);
+        return 0;
+    }
+
+    // The first signal drains; a second one means that somebody does not want to wait, and takes its default course.
+    private static void OnSignal(PosixSignalContext signal, TaskCompletionSource stop) => signal.Cancel = stop.TrySetResult();
+
+    private static void Report(DiscoveryHealth discovery, Health health)
+    {
+        if (discovery.IsReachable) health.Up(Health.Engine);
+        else health.Down(Health.Engine, discovery.LastError);
+    }
+}
