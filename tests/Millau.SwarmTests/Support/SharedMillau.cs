@@ -18,14 +18,22 @@ public sealed class SharedMillau : IAsyncLifetime
             return;
         _stack = await Stack.DeployFileAsync("proxy", "docker-compose.proxy.yml");
         // Not 502 for its own sake: nothing is deployed yet, and this is what Millau answers then.
-        await Proxy.UntilAsync("the shared Millau answers", "nobody.test", a => a.Status == 502);
+        try
+        {
+            await Proxy.UntilAsync("the shared Millau answers", "nobody.test", a => a.Status == 502);
+        }
+        catch (TimeoutException e)
+        {
+            var tasks = await Lab.A.DockerAsync("service", "ps", "--no-trunc", "proxy_proxy");
+            throw new InvalidOperationException($"{e.Message}\n{tasks}\n{await LogAsync()}", e);
+        }
     }
 
     /// <summary>The log of the shared Millau so far.</summary>
     internal static async Task<string> LogAsync()
     {
-        var container = await Lab.A.DockerAsync("ps", "-q", "--filter", "label=com.docker.swarm.service.name=proxy_proxy");
-        return await Shell.RunAsync("sh", ["-c", "docker logs \"$0\" 2>&1", container], Lab.A.DockerHost);
+        var containers = await Lab.A.DockerAsync("ps", "-aq", "--filter", "label=com.docker.swarm.service.name=proxy_proxy");
+        return await Shell.RunAsync("sh", ["-c", "for c in $0; do docker logs $c 2>&1; done", containers], Lab.A.DockerHost);
     }
 
     public async ValueTask DisposeAsync()
