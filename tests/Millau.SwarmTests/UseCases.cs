@@ -27,8 +27,8 @@ public class UseCases
     public async Task Blue_and_green_share_a_host_and_have_one_each()
     {
         await using var stack = await Stack.DeployFileAsync("bluegreen", "docker-compose.bluegreen.yml");
-        await Millau.UntilAsync("blue answers", "blue.local", a => a.Status == 200, "/api/");
-        await Millau.UntilAsync("green answers", "green.local", a => a.Status == 200, "/api/");
+        await Millau.UntilAsync("blue answers", "blue.local", a => a.Body.Trim() == "blue", "/api/");
+        await Millau.UntilAsync("green answers", "green.local", a => a.Body.Trim() == "green", "/api/");
 
         var both = new List<string>();
         for (var i = 0; i < 10; i++)

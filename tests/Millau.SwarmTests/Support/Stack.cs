@@ -29,6 +29,7 @@ internal sealed record EchoSpec(string Name, string Host)
 internal sealed class Stack : IAsyncDisposable
 {
     private readonly Node _manager;
+    private bool _waits;
 
     private Stack(Node manager, string name, string record)
     {
@@ -49,10 +50,10 @@ internal sealed class Stack : IAsyncDisposable
         return stack;
     }
 
-    /// <summary>Deploys a file of deploy/ as it is.</summary>
+    /// <summary>Deploys a file of deploy/ as it is. Its hosts are not its own, so disposing waits for its last container.</summary>
     public static async Task<Stack> DeployFileAsync(string name, string file)
     {
-        var stack = new Stack(Lab.A, name, "");
+        var stack = new Stack(Lab.A, name, "") { _waits = true };
         await Lab.A.DockerAsync("stack", "deploy", "--resolve-image", "never", "-c", Path.Combine(Lab.Root, "deploy", file), name);
         return stack;
     }
@@ -87,12 +88,26 @@ internal sealed class Stack : IAsyncDisposable
         try
         {
             await _manager.DockerAsync("stack", "rm", Name);
+            if (_waits)
+                await GoneAsync();
         }
         catch (Exception e) when (e is InvalidOperationException or TimeoutException)
         {
             // What failed before matters more than that the remains of the stack go only with the lab.
             Console.Error.WriteLine(e.Message);
         }
+    }
+
+    private Task<TimeSpan> GoneAsync()
+    {
+        var left = "";
+        return Until.TrueAsync($"no container of {Name} runs", async () =>
+        {
+            left = "";
+            foreach (var node in (Node[])[Lab.A, Lab.B])
+                left += await node.DockerAsync("ps", "-q", "--filter", $"label=com.docker.stack.namespace={Name}");
+            return left.Length == 0;
+        }, () => left);
     }
 
     private string Yaml(EchoSpec[] services)
