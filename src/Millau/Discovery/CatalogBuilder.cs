@@ -204,6 +204,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         Retry = labels.Retry,
         Instances = known.Instances,
         IsStarting = known.IsStarting,
+        IsRemoved = known.MissingSince is not null,
     };
 
     /// <summary>What is remembered of one service from round to round.</summary>

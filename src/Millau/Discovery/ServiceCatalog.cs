@@ -51,10 +51,15 @@ internal sealed record Service
     /// <summary>The Engine shows an instance on its way up, so a request may wait for it.</summary>
     public bool IsStarting { get; init; }
 
+    /// <summary>
+    /// No longer in Docker, and known for a while only. Once it has no instance left, its routes are no routes.
+    /// </summary>
+    public bool IsRemoved { get; init; }
+
     /// <summary>By content, hosts and instances in order.</summary>
     public bool Equals(Service? other) =>
         other is not null && Name == other.Name && Path == other.Path && Timeout == other.Timeout
-        && Retry == other.Retry && IsStarting == other.IsStarting
+        && Retry == other.Retry && IsStarting == other.IsStarting && IsRemoved == other.IsRemoved
         && Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan())
         && Instances.AsSpan().SequenceEqual(other.Instances.AsSpan());
 

@@ -22,6 +22,8 @@ internal static class RouteTableBuilder
         for (var i = 0; i < upstreams.Length; i++)
         {
             var service = catalog.Services[i];
+            // Nothing matches what is not there any more. One that is merely scaled to 0 still holds its place.
+            if (service.IsRemoved && service.Instances.IsEmpty) continue;
             foreach (var host in Distinct(service.Hosts))
             {
                 if (!byHost.TryGetValue(host, out var byPath))

@@ -27,6 +27,8 @@ internal sealed class InstanceProbe(
             var error = await TryConnectAsync(instance).ConfigureAwait(false);
             if (error == SocketError.Success)
             {
+                // A request that came before the port was open may have left it out: that no longer holds.
+                instance.Readmit();
                 instance.IsAccepting = true;
                 Log.InstanceUp(logger, instance.Service.Name, instance.Name, instance.EndPoint);
                 availability.Change();

@@ -52,14 +52,15 @@ internal sealed class UpstreamGroup
     }
 
     /// <summary>
-    /// Of the instances that are left out, or never accepted a connection, the one that has waited longest.
+    /// Of the instances that are left out, or have not accepted a connection for long, the one that has waited longest.
+    /// One that has just started is waited for instead: to be refused by it tells nothing.
     /// </summary>
     public UpstreamInstance? PickLeftOut(List<UpstreamInstance> tried)
     {
         UpstreamInstance? longest = null;
         foreach (var instance in _instances)
         {
-            if (instance.IsRetired || tried.Contains(instance)) continue;
+            if (instance.IsRetired || instance.IsStarting || tried.Contains(instance)) continue;
             if (longest is null || instance.LeftOutUntil < longest.LeftOutUntil) longest = instance;
         }
         return longest;

@@ -122,6 +122,12 @@ public class RouteTableTests
     }
 
     [Fact]
+    public void A_service_that_was_removed_and_has_no_instance_left_matches_nothing() =>
+        Assert.Equal(
+            ["one.com/"],
+            Walk(Build(Service("gone", "/", "*") with { IsRemoved = true }, Service("down", "/", "one.com")), "one.com", "/"));
+
+    [Fact]
     public void All_routes_are_listed_by_host_and_path() =>
         Assert.Equal(
             ["*/", "a.com/", "a.com/x", "b.com/"],
