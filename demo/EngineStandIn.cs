@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using System.Security.Cryptography.X509Certificates;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -27,13 +28,18 @@ internal sealed class EngineStandIn : IAsyncDisposable
 
     private readonly Lock _gate = new();
     private readonly string? _socketPath;
+    private readonly X509Certificate2? _certificate;
     private readonly ConcurrentDictionary<string, Func<HttpContext, Task>> _faults = new();
     private readonly List<(Channel<string> Lines, CancellationTokenSource Cut)> _streams = [];
     private WebApplication? _app;
     private int _port;
     private int _lastId;
 
-    private EngineStandIn(string? socketPath) => _socketPath = socketPath;
+    private EngineStandIn(string? socketPath, X509Certificate2? certificate)
+    {
+        _socketPath = socketPath;
+        _certificate = certificate;
+    }
 
     public List<StandInService> Services { get; } = [];
     public List<StandInTask> Tasks { get; } = [];
@@ -70,10 +76,10 @@ internal sealed class EngineStandIn : IAsyncDisposable
     /// <summary>For <c>DOCKER_HOST</c>.</summary>
     public string DockerHost => _socketPath is null ? $"tcp://127.0.0.1:{_port}" : "unix://" + _socketPath;
 
-    /// <summary>On a unix socket, or on a free port of the loopback interface.</summary>
-    public static async Task<EngineStandIn> StartAsync(string? socketPath = null)
+    /// <summary>On a unix socket, or on a free port of the loopback interface, there with TLS if wanted.</summary>
+    public static async Task<EngineStandIn> StartAsync(string? socketPath = null, X509Certificate2? certificate = null)
     {
-        var engine = new EngineStandIn(socketPath);
+        var engine = new EngineStandIn(socketPath, certificate);
         engine.Networks.Add(engine.Bridge);
         await engine.ListenAsync();
         return engine;
@@ -165,11 +171,16 @@ internal sealed class EngineStandIn : IAsyncDisposable
     private async Task ListenAsync()
     {
         var builder = WebApplication.CreateSlimBuilder();
+        builder.WebHost.UseKestrelHttpsConfiguration();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             if (_socketPath is null)
-                kestrel.Listen(System.Net.IPAddress.Loopback, _port);
+                kestrel.Listen(System.Net.IPAddress.Loopback, _port, listen =>
+                {
+                    if (_certificate is not null)
+                        listen.UseHttps(_certificate);
+                });
             else
                 kestrel.ListenUnixSocket(_socketPath);
         });

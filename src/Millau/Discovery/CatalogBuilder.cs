@@ -118,13 +118,13 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             : "last good routing kept";
         foreach (var problem in reading.Problems)
         {
-            var (label, value) = (Discovery.Say.Clean(problem.Label), Discovery.Say.Clean(problem.Value));
+            var (label, value) = (LogText.Clean(problem.Label), LogText.Clean(problem.Value));
             if (_said.IsNew(found.Name, problem.Label, problem.Value + problem.Allowed))
                 Log.WrongLabel(log, found.Name, label, value, problem.Allowed, result);
         }
 
         if (found.Notice.Length > 0 && _said.IsNew(found.Name, "", found.Notice))
-            Log.WrongDeployment(log, found.Name, Discovery.Say.Clean(found.Notice));
+            Log.WrongDeployment(log, found.Name, LogText.Clean(found.Notice));
     }
 
     private ImmutableArray<Instance> Instances(

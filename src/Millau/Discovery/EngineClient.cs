@@ -81,8 +81,8 @@ internal sealed class EngineClient : IDisposable
         else
             _versionPrefix = $"/v{(theirs < NewestKnown ? theirs : NewestKnown)}";
         // An Engine so new that it refuses ours: its own version is the better guess than none at all.
-        if (theirs > NewestKnown
-            && (await SendAsync("/version", "/version", Body, cancellation)).Fault is
+        if (theirs is not null && theirs > NewestKnown
+            && (await SendAsync("/version", _versionPrefix + "/version", Body, cancellation)).Fault is
                 { Kind: EngineFaultKind.WrongVersion })
             _versionPrefix = $"/v{theirs}";
         return null;
@@ -92,7 +92,7 @@ internal sealed class EngineClient : IDisposable
                 Header(response, "Api-Version"), Header(response, "Server")));
 
         static string Header(HttpResponseMessage response, string name) =>
-            response.Headers.TryGetValues(name, out var values) ? Say.Clean(string.Join(' ', values)) : "";
+            response.Headers.TryGetValues(name, out var values) ? LogText.Clean(string.Join(' ', values)) : "";
 
         static Task<EngineAnswer<Pong>> Body(HttpResponseMessage response, CancellationToken _) =>
             Task.FromResult<EngineAnswer<Pong>>(new Pong("", ""));
@@ -187,12 +187,12 @@ internal sealed class EngineClient : IDisposable
         }
         catch (JsonException e)
         {
-            return new EngineFault(EngineFaultKind.BadBody, path, Say.Clean($"not the JSON expected ({e.Message})"));
+            return new EngineFault(EngineFaultKind.BadBody, path, LogText.Clean($"not the JSON expected ({e.Message})"));
         }
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
         {
             return new EngineFault(EngineFaultKind.Unreachable, path,
-                Say.Clean(e.GetBaseException().Message));
+                LogText.Clean(e.GetBaseException().Message));
         }
         finally
         {
@@ -224,7 +224,7 @@ internal sealed class EngineClient : IDisposable
             503 when Has("swarm init") || Has("not part of a swarm") || Has("swarm manager") => EngineFaultKind.NoSwarm,
             _ => EngineFaultKind.Failed,
         };
-        return new EngineFault(kind, path, $"status {status}{(message is null ? "" : ": " + Say.Clean(message))}");
+        return new EngineFault(kind, path, $"status {status}{(message is null ? "" : ": " + LogText.Clean(message))}");
 
         bool Has(string words) => message?.Contains(words, StringComparison.OrdinalIgnoreCase) == true;
     }

@@ -44,7 +44,7 @@ internal sealed class EngineEventStream(HttpResponseMessage response, Stream bod
                                   || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
             return new EngineFault(EngineFaultKind.Unreachable, "/events",
-                Say.Clean($"the stream broke ({e.GetBaseException().Message})"));
+                LogText.Clean($"the stream broke ({e.GetBaseException().Message})"));
         }
     }
 

@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
 
 namespace Millau.Discovery;
 
@@ -10,8 +9,10 @@ namespace Millau.Discovery;
 /// <param name="Networks">Name by id: those that Millau's container shares, or the bridges of its host.</param>
 /// <param name="Subnets">Those of the own interfaces, when the Engine could not be asked for networks; else empty.</param>
 /// <param name="IsHost">Millau is in the host's own network namespace.</param>
+/// <param name="Fault">Why the Engine could not be asked, so that this is the next best; else null.</param>
 internal sealed record Reach(
-    ImmutableDictionary<string, string> Networks, ImmutableArray<IPNetwork> Subnets, bool IsHost)
+    ImmutableDictionary<string, string> Networks, ImmutableArray<IPNetwork> Subnets, bool IsHost,
+    EngineFault? Fault = null)
 {
     /// <summary>The mesh of published ports: every task may be on it, yet nothing is served there.</summary>
     private const string Ingress = "ingress";
@@ -40,13 +41,13 @@ internal sealed record Reach(
 
     /// <summary>Asks the Engine. A fault is given back only when the Engine is gone; else the next best is found.</summary>
     public static async Task<EngineAnswer<Reach>> ReadAsync(
-        EngineClient engine, string? ownContainerId, ILogger log, CancellationToken cancellation)
+        EngineClient engine, string? ownContainerId, CancellationToken cancellation)
     {
         if (ownContainerId is not null)
         {
             var own = await engine.GetContainerAsync(ownContainerId, cancellation);
             if (own.Value is null)
-                return FromInterfaces(own.Fault!, log);
+                return FromInterfaces(own.Fault!);
             if (own.Value.HostConfig?.NetworkMode != "host")
                 return new Reach(
                     (own.Value.NetworkSettings?.Networks ?? [])
@@ -57,7 +58,7 @@ internal sealed record Reach(
 
         var networks = await engine.GetNetworksAsync(cancellation);
         if (networks.Value is null)
-            return FromInterfaces(networks.Fault!, log);
+            return FromInterfaces(networks.Fault!);
         return new Reach(
             networks.Value.Where(n => n is { Id.Length: > 0, Driver: "bridge" })
                 .DistinctBy(n => n!.Id)
@@ -65,9 +66,9 @@ internal sealed record Reach(
             [], true);
     }
 
-    private static EngineAnswer<Reach> FromInterfaces(EngineFault fault, ILogger log)
+    private static EngineAnswer<Reach> FromInterfaces(EngineFault fault)
     {
-        if (fault.Kind is EngineFaultKind.Unreachable or EngineFaultKind.TimedOut)
+        if (fault.Kind == EngineFaultKind.Unreachable)
             return fault;
         var subnets = ImmutableArray.CreateBuilder<IPNetwork>();
         try
@@ -84,8 +85,7 @@ internal sealed record Reach(
             // Left with what was found so far.
         }
 
-        Log.OwnNetworksUnknown(log, fault.ToString(), string.Join(',', subnets));
-        return new Reach(ImmutableDictionary<string, string>.Empty, subnets.ToImmutable(), false);
+        return new Reach(ImmutableDictionary<string, string>.Empty, subnets.ToImmutable(), false, fault);
     }
 
     private static IPNetwork NetworkOf(IPAddress address, int prefixLength)

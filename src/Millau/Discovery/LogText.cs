@@ -1,7 +1,7 @@
 namespace Millau.Discovery;
 
 /// <summary>Foreign text for a log line.</summary>
-internal static class Say
+internal static class LogText
 {
     private const int Longest = 200;
 

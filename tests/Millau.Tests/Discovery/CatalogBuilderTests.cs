@@ -1,0 +1,201 @@
+using System.Collections.Immutable;
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Millau.Discovery;
+
+namespace Millau.Tests.Discovery;
+
+public sealed class CatalogBuilderTests : ILogger
+{
+    private static readonly Reach Ours = new(
+        ImmutableDictionary<string, string>.Empty.Add("net1", "millau").Add("net0", "aaa"), [], false);
+
+    private readonly CatalogBuilder _builder;
+    private readonly ContainerNews _news = new(TimeSpan.FromSeconds(30));
+    private readonly List<(LogLevel Level, string Text)> _lines = [];
+
+    public CatalogBuilderTests() => _builder = new CatalogBuilder(new DiscoveryTiming(), this);
+
+    [Fact]
+    public void The_same_state_yields_no_second_catalog()
+    {
+        Assert.NotNull(Build(0, App()));
+        Assert.Null(Build(1, App()));
+        Assert.NotNull(Build(2, App(("millau.path", "/x"))));
+    }
+
+    [Fact]
+    public void A_wrong_label_keeps_the_last_good_routing_and_touches_no_other_service()
+    {
+        Build(0, App(("millau.path", "/good")), App() with { Name = "other" });
+        var catalog = Build(1, App(("millau.path", "bad")), App(("millau.path", "/new")) with { Name = "other" })!;
+        Assert.Equal(["/good", "/new"], catalog.Services.Select(s => s.Path));
+        Assert.Equal(["wrong label: service=app label=millau.path value=\"bad\" allowed=\"" + Millau.Routing.PathPrefix.Allowed
+                      + "\" (last good routing kept)"], Warnings());
+    }
+
+    [Fact]
+    public void A_wrong_label_without_a_good_past_leaves_the_service_unrouted_with_its_reason()
+    {
+        var catalog = Build(0, App(("millau.port", "abc")))!;
+        Assert.Empty(catalog.Services);
+        Assert.Equal(new UnroutedService("app", "wrong labels: millau.port"), Assert.Single(catalog.Unrouted));
+        Assert.Contains("(not routed until it is right)", Assert.Single(Warnings()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_mistake_is_said_once_for_each_change()
+    {
+        Build(0, App(("millau.port", "abc")));
+        Build(1, App(("millau.port", "abc")));
+        Assert.Single(Warnings());
+        Build(2, App(("millau.port", "def")));
+        Assert.Equal(2, Warnings().Count);
+        Build(3, App());
+        Build(4, App(("millau.port", "def")));
+        Assert.Equal(3, Warnings().Count);
+        Assert.NotNull(_lines.Find(l => l.Text.StartsWith("service app routed: hosts=* path=/ port=80", StringComparison.Ordinal)).Text);
+    }
+
+    [Fact]
+    public void A_service_that_is_switched_off_leaves_at_once_and_forgets_its_routing()
+    {
+        Build(0, App());
+        Assert.Empty(Build(1, App(("millau.enabled", "false")))!.Services);
+        Assert.Null(Build(2, App(("millau.enabled", "false"))));
+        Assert.Empty(Build(3, App(("millau.enabled", "perhaps")))!.Services);
+        Assert.Equal(1, _lines.Count(l => l.Text == "service app no longer routed: millau.enabled is not true"));
+    }
+
+    [Fact]
+    public void A_removed_service_is_known_but_down_for_five_minutes()
+    {
+        Build(0, App());
+        var down = Assert.Single(Build(10, [])!.Services);
+        Assert.Empty(down.Instances);
+        Assert.Null(Build(309, []));
+        Assert.Empty(Build(310, [])!.Services);
+        Assert.Equal(
+            ["service app removed: known but down for now", "service app forgotten: removed some time ago"],
+            _lines.TakeLast(2).Select(l => l.Text));
+    }
+
+    [Fact]
+    public void A_service_deleted_and_created_again_has_the_new_labels_and_the_old_tasks_until_they_end()
+    {
+        Build(0, App());
+        var old = App() with { IsRemoved = true, Instances = [Instance("old", InstancePhase.Stopping)] };
+        var anew = App(("millau.path", "/new")) with { Instances = [Instance("new")] };
+        var service = Assert.Single(Build(1, old, anew)!.Services);
+        Assert.Equal("/new", service.Path);
+        Assert.Equal(["new", "old"], service.Instances.Select(i => i.Id));
+    }
+
+    [Fact]
+    public void A_swarm_service_and_containers_of_one_name_are_both_routed()
+    {
+        var plain = App() with { Origin = ServiceOrigin.Containers };
+        Assert.Equal(["app"], Build(0, plain)!.Services.Select(s => s.Name));
+        Assert.Equal(["app", "app@containers"], Build(1, plain, App())!.Services.Select(s => s.Name));
+        // One that is not routed takes no name away.
+        Assert.Equal(["app"], Build(2, plain, App(("millau.enabled", "false")))!.Services.Select(s => s.Name));
+    }
+
+    [Fact]
+    public void Addresses_are_those_of_a_shared_network_ipv4_first_then_by_network_name()
+    {
+        var instance = Instance("t") with
+        {
+            Addresses =
+            [
+                new("elsewhere", "a", IPAddress.Parse("10.9.0.1")), new("net0", "aaa", IPAddress.Parse("fd00::1")),
+                new("net1", "millau", IPAddress.Parse("10.0.1.1")), new("net0", "aaa", IPAddress.Parse("10.0.0.1")),
+            ],
+        };
+        var service = Assert.Single(Build(0, App() with { Instances = [instance] })!.Services);
+        Assert.Equal("10.0.0.1:80", Assert.Single(service.Instances).EndPoint.ToString());
+    }
+
+    [Fact]
+    public void Without_a_shared_network_a_service_is_not_routed_and_both_lists_are_said_once()
+    {
+        var instance = Instance("t") with { Addresses = [new("net9", "backend", IPAddress.Parse("10.9.0.1"))] };
+        var catalog = Build(0, App() with { Instances = [instance] })!;
+        Assert.Empty(catalog.Services);
+        Assert.Equal("no shared network: it is on backend, Millau reaches aaa,millau", Assert.Single(catalog.Unrouted).Reason);
+        Build(1, App() with { Instances = [instance] });
+        Assert.Equal(["no shared network: service=app its-networks=backend reachable-networks=aaa,millau"], Warnings());
+        // One of two instances is enough.
+        Assert.Single(Assert.Single(Build(2, App() with { Instances = [instance, Instance("u")] })!.Services).Instances);
+    }
+
+    [Fact]
+    public void Subnets_stand_in_where_networks_cannot_be_asked_for_and_the_host_reaches_its_own_ports()
+    {
+        var guess = new Reach(ImmutableDictionary<string, string>.Empty, [IPNetwork.Parse("10.9.0.0/16")], false);
+        var instance = Instance("t") with { Addresses = [new("net9", "x", IPAddress.Parse("10.9.0.1"))] };
+        Assert.Equal("10.9.0.1", guess.Choose(instance)!.ToString());
+        Assert.Null(guess.Choose(instance with { Addresses = [new("net9", "ingress", IPAddress.Parse("10.9.0.1"))] }));
+        var onHost = instance with { Addresses = [], IsOnHostNetwork = true };
+        Assert.Null(Ours.Choose(onHost));
+        Assert.Equal(IPAddress.Loopback, (Ours with { IsHost = true }).Choose(onHost));
+    }
+
+    [Fact]
+    public void Events_outweigh_the_lists()
+    {
+        Build(0, App());
+        _news.OnKill("c-t", TimeSpan.FromSeconds(1));
+        Assert.Equal(InstancePhase.Stopping, Assert.Single(Build(1, App())!.Services[0].Instances).Phase);
+        _news.OnDie("c-t", TimeSpan.FromSeconds(2));
+        Assert.Empty(Build(2, App())!.Services[0].Instances);
+        _news.OnStart("c-t", TimeSpan.FromSeconds(3));
+        var back = Assert.Single(Build(3, App())!.Services[0].Instances);
+        Assert.Equal((InstancePhase.Running, 1), (back.Phase, back.Epoch));
+    }
+
+    [Fact]
+    public void A_notice_of_a_wrong_deployment_is_said_once()
+    {
+        Build(0, App() with { Notice = "millau.port: set on the containers" });
+        Build(1, App() with { Notice = "millau.port: set on the containers" });
+        Assert.Equal(["wrong labels: service=app millau.port: set on the containers"], Warnings());
+    }
+
+    [Fact]
+    public void No_label_can_forge_a_log_line()
+    {
+        Build(0, App(("millau.port", "1\n2026 ERROR forged")));
+        Assert.DoesNotContain('\n', Assert.Single(Warnings()));
+    }
+
+    void ILogger.Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+        Func<TState, Exception?, string> formatter) => _lines.Add((logLevel, formatter(state, exception)));
+
+    bool ILogger.IsEnabled(LogLevel logLevel) => true;
+
+    IDisposable? ILogger.BeginScope<TState>(TState state) => null;
+
+    private static FoundService App(params (string Name, string Value)[] labels)
+    {
+        var map = new Dictionary<string, string?> { ["millau.enabled"] = "true", ["millau.port"] = "80" };
+        foreach (var (name, value) in labels)
+            map[name] = value;
+        return new FoundService
+        {
+            Origin = ServiceOrigin.Swarm,
+            Name = "app",
+            Labels = map,
+            Instances = [Instance("t")],
+        };
+    }
+
+    private static FoundInstance Instance(string id, InstancePhase phase = InstancePhase.Running) =>
+        new(id, id, "c-" + id, phase, [new("net1", "millau", IPAddress.Parse("10.0.1.1"))]);
+
+    private List<string> Warnings() => [.. _lines.Where(l => l.Level == LogLevel.Warning).Select(l => l.Text)];
+
+    private ServiceCatalog? Build(double seconds, params FoundService[] found) =>
+        _builder.Build(found, Ours, _news, TimeSpan.FromSeconds(seconds));
+}
