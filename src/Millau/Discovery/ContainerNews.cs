@@ -18,14 +18,20 @@ internal sealed class ContainerNews(TimeSpan outweighs)
 
     public void OnKill(string id, TimeSpan now) => Set(id, State.Killed, now);
 
-    public void OnDie(string id, TimeSpan now) => Set(id, State.Gone, now);
+    public void OnDie(string id, TimeSpan now)
+    {
+        Set(id, State.Gone, now);
+        _entries[id] = Get(id) with { ListedAnewAt = null };
+    }
 
     public void OnUnhealthy(string id, TimeSpan now) => Set(id, State.Unhealthy, now);
 
     public void OnStart(string id, TimeSpan now)
     {
         var entry = Get(id);
-        _entries[id] = entry with { State = State.AsListed, At = now, Epoch = entry.Epoch + 1 };
+        // A list may be ahead of the event, and then counted this very start.
+        var isCounted = entry.ListedAnewAt is { } at && now - at < outweighs;
+        _entries[id] = new Entry(State.AsListed, now, entry.Epoch + (isCounted ? 0 : 1));
     }
 
     /// <summary>A container that was told to stop may still pass a health check; that does not call it back.</summary>
@@ -42,7 +48,7 @@ internal sealed class ContainerNews(TimeSpan outweighs)
         var entry = Get(id);
         if (entry.Epoch > 0 && entry.State == State.AsListed && now - entry.At < outweighs)
             return; // an event did
-        _entries[id] = entry with { At = now, Epoch = entry.Epoch + 1 };
+        _entries[id] = entry with { Epoch = entry.Epoch + 1, ListedAnewAt = now };
     }
 
     public int Epoch(string containerId) => Get(containerId).Epoch;
@@ -100,5 +106,5 @@ internal sealed class ContainerNews(TimeSpan outweighs)
         _entries[id] = entry with { State = state, At = now };
     }
 
-    private readonly record struct Entry(State State, TimeSpan At, int Epoch);
+    private readonly record struct Entry(State State, TimeSpan At, int Epoch, TimeSpan? ListedAnewAt = null);
 }

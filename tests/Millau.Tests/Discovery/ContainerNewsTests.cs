@@ -78,6 +78,12 @@ public class ContainerNewsTests
         Assert.Equal(1, _news.Epoch("c"));
         _news.OnListedAnew("c", At(60));
         Assert.Equal(2, _news.Epoch("c"));
+        // The list was ahead of the event.
+        _news.OnStart("c", At(61));
+        Assert.Equal(2, _news.Epoch("c"));
+        _news.OnDie("c", At(62));
+        _news.OnStart("c", At(63));
+        Assert.Equal(3, _news.Epoch("c"));
     }
 
     [Fact]

@@ -48,7 +48,7 @@ public class EngineEndpointTests
     {
         Assert.False(EngineEndpoint.TryParse(value, null, null, out var endpoint, out var error));
         Assert.Null(endpoint);
-        Assert.StartsWith($"DOCKER_HOST=\"{value}\": allowed is ", error, StringComparison.Ordinal);
+        Assert.StartsWith($"name=DOCKER_HOST value=\"{value}\" allowed=\"", error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -56,7 +56,7 @@ public class EngineEndpointTests
     {
         var nowhere = Path.Combine(Path.GetTempPath(), Guid.NewGuid().ToString("N"));
         Assert.False(EngineEndpoint.TryParse("tcp://h:1", "1", nowhere, out _, out var error));
-        Assert.StartsWith($"DOCKER_CERT_PATH=\"{nowhere}\": allowed is a directory with readable ca.pem", error,
+        Assert.StartsWith($"name=DOCKER_CERT_PATH value=\"{nowhere}\" allowed=\"a directory with readable ca.pem", error,
             StringComparison.Ordinal);
     }
 }
