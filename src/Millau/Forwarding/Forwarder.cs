@@ -31,7 +31,8 @@ internal sealed class Forwarder(
 
     private const int MaxInterimResponses = 16;
 
-    public async Task ForwardAsync(RequestContext context)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask ForwardAsync(RequestContext context)
     {
         // 1.
         if (RequestRules.Check(context) is { } refusal)

@@ -128,7 +128,7 @@ internal sealed class RequestBody
         try
         {
             foreach (var kept in _kept)
-                if (!await SendAsync(connection, timeout, new ReadOnlySequence<byte>(kept)).ConfigureAwait(false))
+                if (await SendAsync(connection, timeout, new ReadOnlySequence<byte>(kept)).ConfigureAwait(false) < 0)
                     return false;
             while (!_ended)
             {
@@ -147,7 +147,7 @@ internal sealed class RequestBody
                     Keep(buffer);
                     var sent = await SendAsync(connection, timeout, buffer).ConfigureAwait(false);
                     _reader.AdvanceTo(buffer.End);
-                    if (!sent) return false;
+                    if (sent < 0) return false;
                 }
                 else
                 {
@@ -157,7 +157,7 @@ internal sealed class RequestBody
                 if (_stopped && !_ended) return false;
             }
             Arm(connection, timeout);
-            return Length >= 0 || await connection.SendAsync(LastChunk).ConfigureAwait(false);
+            return Length >= 0 || await connection.SendAsync(LastChunk).ConfigureAwait(false) >= 0;
         }
         catch (Exception e)
         {
@@ -169,7 +169,7 @@ internal sealed class RequestBody
         }
     }
 
-    private ValueTask<bool> SendAsync(UpstreamConnection connection, TimeSpan timeout, ReadOnlySequence<byte> bytes)
+    private ValueTask<int> SendAsync(UpstreamConnection connection, TimeSpan timeout, ReadOnlySequence<byte> bytes)
     {
         _segments.Clear();
         if (Length < 0) AddChunkSize(bytes.Length);

@@ -30,8 +30,8 @@ internal enum RelayResult
 /// <param name="servedBy">Millau's host name for <c>X-Served-By</c>; null leaves the debugging headers out.</param>
 internal sealed class ResponseRelay(string? servedBy)
 {
-    // Large enough that a big body costs few system calls, small enough for the shared pool.
-    private const int ReceiveSize = 64 * 1024;
+    // The least to receive at once. What the writer gives is the rest of its block, if that is more, and that is received.
+    private const int MinReceive = 4 * 1024;
 
     private static readonly StringValues ViaMillau = "1.1 millau";
 
@@ -82,6 +82,7 @@ internal sealed class ResponseRelay(string? servedBy)
             : await RelayToEndAsync(connection, writer).ConfigureAwait(false);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<RelayResult> RelayLengthAsync(
         UpstreamConnection connection, PipeWriter writer, long left)
     {
@@ -97,7 +98,7 @@ internal sealed class ResponseRelay(string? servedBy)
         {
             var flushed = await writer.FlushAsync().ConfigureAwait(false);
             if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
-            var memory = writer.GetMemory((int)Math.Min(left, ReceiveSize));
+            var memory = writer.GetMemory((int)Math.Min(left, MinReceive));
             if (memory.Length > left) memory = memory[..(int)left];
             var received = await connection.ReceiveAsync(memory).ConfigureAwait(false);
             if (received <= 0) return RelayResult.Broken;
@@ -107,6 +108,7 @@ internal sealed class ResponseRelay(string? servedBy)
         return Finish(connection);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<RelayResult> RelayChunkedAsync(UpstreamConnection connection, PipeWriter writer)
     {
         var decoder = new ChunkedDecoder();
@@ -127,6 +129,7 @@ internal sealed class ResponseRelay(string? servedBy)
     }
 
     // RFC 9112 section 6.3, case 8: the end of the connection is the end of the body.
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<RelayResult> RelayToEndAsync(UpstreamConnection connection, PipeWriter writer)
     {
         writer.Write(connection.Buffered.Span);
@@ -135,7 +138,7 @@ internal sealed class ResponseRelay(string? servedBy)
         {
             var flushed = await writer.FlushAsync().ConfigureAwait(false);
             if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
-            var received = await connection.ReceiveAsync(writer.GetMemory(ReceiveSize)).ConfigureAwait(false);
+            var received = await connection.ReceiveAsync(writer.GetMemory(MinReceive)).ConfigureAwait(false);
             if (received < 0) return RelayResult.Broken;
             if (received == 0) return RelayResult.Done;
             writer.Advance(received);

@@ -34,7 +34,7 @@ internal static class Tunnel
             {
                 var read = await downstream.ReadAsync(buffer).ConfigureAwait(false);
                 if (read == 0) break;
-                if (!await upstream.SendAsync(buffer.AsMemory(0, read)).ConfigureAwait(false)) return;
+                if (await upstream.SendAsync(buffer.AsMemory(0, read)).ConfigureAwait(false) < 0) return;
             }
             upstream.ShutdownSend();
         }

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Net;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -35,13 +34,13 @@ internal sealed class KestrelHost : IAsyncDisposable
     /// <param name="application">Gets the requests.</param>
     /// <param name="logging">Used, not disposed.</param>
     /// <param name="server">Adds the listeners, which are IP addresses, and sets limits.</param>
-    /// <param name="transport">Makes the transport; null for Kestrel's own with its defaults.</param>
+    /// <param name="services">Replaces services of Kestrel's, such as its transport, where the defaults are not right.</param>
     /// <param name="cancellation">Gives up starting.</param>
     public static async Task<KestrelHost> StartAsync<TContext>(
         IHttpApplication<TContext> application,
         ILoggerFactory logging,
         Action<KestrelServerOptions> server,
-        Func<IServiceProvider, IConnectionListenerFactory>? transport = null,
+        Action<IServiceCollection>? services = null,
         CancellationToken cancellation = default)
         where TContext : notnull
     {
@@ -49,13 +48,12 @@ internal sealed class KestrelHost : IAsyncDisposable
         builder.Services.AddSingleton(logging).AddLogging().AddOptions().AddMetrics();
         builder.Services.AddSingleton<DiagnosticSource>(new DiagnosticListener("Millau.Ingress"));
         builder.UseKestrelCore().ConfigureKestrel(server);
-        if (transport is not null)
-            builder.Services.AddSingleton(transport);
+        services?.Invoke(builder.Services);
 
-        var services = builder.Services.BuildServiceProvider();
+        var provider = builder.Services.BuildServiceProvider();
         try
         {
-            var host = new KestrelHost(services, services.GetRequiredService<IServer>());
+            var host = new KestrelHost(provider, provider.GetRequiredService<IServer>());
             await host._server.StartAsync(application, cancellation).ConfigureAwait(false);
             var addresses = host._server.Features.GetRequiredFeature<IServerAddressesFeature>().Addresses;
             host.EndPoints = [.. addresses.Select(ToEndPoint)];
@@ -63,7 +61,7 @@ internal sealed class KestrelHost : IAsyncDisposable
         }
         catch
         {
-            await services.DisposeAsync().ConfigureAwait(false);
+            await provider.DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

@@ -4,6 +4,7 @@ using System.Text;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Millau.Forwarding;
@@ -52,7 +53,14 @@ internal sealed class ProxyServer : IAsyncDisposable
                 if (address is null) options.ListenAnyIP(port, Http1Only);
                 else options.Listen(address, port, Http1Only);
             },
-            _ => transport = new DrainableTransport(CreateSockets(logging))).ConfigureAwait(false);
+            services => services
+                .AddSingleton<IMemoryPoolFactory<byte>>(new BlockMemoryPool.Factory())
+                // Continuations run on the thread that saw the socket become ready: nothing on a request's way blocks,
+                // and each hop to another thread costs more than the work itself.
+                .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true)
+                .AddSingleton<IConnectionListenerFactory>(provider => transport = new DrainableTransport(
+                    new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging))))
+            .ConfigureAwait(false);
         return new ProxyServer(host, transport!, application, time);
     }
 
@@ -88,9 +96,4 @@ internal sealed class ProxyServer : IAsyncDisposable
         // An upload may pause, as a two-way stream does; one that trickles for a minute on end is cut.
         limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: TimeSpan.FromMinutes(1));
     }
-
-    // Continuations run on the thread that saw the socket become ready: nothing on a request's way blocks, and each
-    // hop to another thread costs more than the work itself.
-    private static SocketTransportFactory CreateSockets(ILoggerFactory logging) =>
-        new(Options.Create(new SocketTransportOptions { UnsafePreferInlineScheduling = true }), logging);
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using Millau.Http1;
 
 namespace Millau.Upstreams;
@@ -96,16 +97,17 @@ internal sealed class UpstreamConnection : IDisposable
         return SocketError.Success;
     }
 
-    /// <summary>Sends all bytes. False when the socket failed; what the instance said before may still be received.</summary>
-    public async ValueTask<bool> SendAsync(ReadOnlyMemory<byte> bytes) =>
-        await _send.Send(_socket, bytes).ConfigureAwait(false) >= 0;
+    /// <summary>
+    /// Sends all bytes; their count, or -1 when the socket failed. What the instance said before may still be received.
+    /// </summary>
+    public ValueTask<int> SendAsync(ReadOnlyMemory<byte> bytes) => _send.Send(_socket, bytes);
 
     /// <inheritdoc cref="SendAsync(ReadOnlyMemory{byte})"/>
-    public async ValueTask<bool> SendAsync(IList<ArraySegment<byte>> segments) =>
-        await _send.Send(_socket, segments).ConfigureAwait(false) >= 0;
+    public ValueTask<int> SendAsync(IList<ArraySegment<byte>> segments) => _send.Send(_socket, segments);
 
     /// <summary>Receives and parses the next head.</summary>
     /// <returns>Null when there is one; else why not.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<HeadFailure?> ReceiveHeadAsync()
     {
         Head.Clear();
@@ -125,24 +127,21 @@ internal sealed class UpstreamConnection : IDisposable
                     return null;
                 }
             }
-            var received = await FillAsync().ConfigureAwait(false);
+            StartFill();
+            var received = await _receive.Result.ConfigureAwait(false);
+            EndFill(received);
             if (received <= 0) return anything ? HeadFailure.Truncated : HeadFailure.Closed;
             anything = true;
         }
     }
 
     /// <summary>Receives into the own buffer, behind what is there. 0: the end; -1: the connection failed.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<int> FillAsync()
     {
-        if (!_receiving)
-        {
-            // Nobody's offsets reach behind the consumed bytes of a body, but a head is parsed from the buffer's start.
-            if (_end == _buffer.Length) Grow();
-            StartReceive();
-        }
+        StartFill();
         var received = await _receive.Result.ConfigureAwait(false);
-        _receiving = false;
-        if (received > 0) _end += received;
+        EndFill(received);
         return received;
     }
 
@@ -262,6 +261,20 @@ internal sealed class UpstreamConnection : IDisposable
     {
         _start = _end = 0;
         StartReceive();
+    }
+
+    private void StartFill()
+    {
+        // The receive that watched the idle connection goes on as this one.
+        if (_receiving) return;
+        if (_end == _buffer.Length) Grow();
+        StartReceive();
+    }
+
+    private void EndFill(int received)
+    {
+        _receiving = false;
+        if (received > 0) _end += received;
     }
 
     private void StartReceive()
