@@ -32,6 +32,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     private TimeSpan _allDue = TimeSpan.Zero;
     private TimeSpan _servicesDue = Never;
     private TimeSpan _tasksDue = Never;
+    private TimeSpan _pausedUntil = TimeSpan.Zero;
     private bool _isReading;
 
     /// <summary>The lists were read, or it is certain that there are none.</summary>
@@ -56,8 +57,8 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     public void OnServiceEvent(string id, TimeSpan now)
     {
         _follow.OnEvent(id, now);
-        _servicesDue = Min(_servicesDue, now + timing.AfterEvent);
-        _tasksDue = Min(_tasksDue, now + timing.AfterEvent);
+        _servicesDue = Min(_servicesDue, Soon(now));
+        _tasksDue = Min(_tasksDue, Soon(now));
     }
 
     /// <summary>A node was drained, or came or went: its tasks will move.</summary>
@@ -69,7 +70,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
                 _follow.OnEvent(serviceId, now);
         }
 
-        _allDue = Min(_allDue, now + timing.AfterEvent);
+        _allDue = Min(_allDue, Soon(now));
     }
 
     /// <summary>A container of the service started or ended on this node.</summary>
@@ -77,7 +78,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     {
         _follow.OnHint(serviceId, now);
         if (_follow.IsActive(serviceId))
-            _tasksDue = Min(_tasksDue, now + timing.AfterEvent);
+            _tasksDue = Min(_tasksDue, Soon(now));
     }
 
     /// <summary>The read to do now, or null. Its result goes to <see cref="Apply"/>.</summary>
@@ -156,6 +157,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
 
         if (read.IsAll || read.Fault is not null)
             _allDue = Min(_allDue, _state.NextAll(took, now));
+        _pausedUntil = now + (took * 4);
         ForgetUnrouted();
         if (read.Fault is null && _follow.IsAnyActive)
             _tasksDue = Min(_tasksDue, now + Max(timing.Follow, took * 5));
@@ -284,6 +286,9 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         _tasks = [];
         _draining.Clear();
     }
+
+    /// <summary>When to read after an event; a burst of events must not become one read after the other.</summary>
+    private TimeSpan Soon(TimeSpan now) => Max(now + timing.AfterEvent, _pausedUntil);
 
     /// <summary>Events come for all services, but only routed ones are worth following.</summary>
     private void ForgetUnrouted()

@@ -9,7 +9,7 @@ namespace Millau.Tests.Discovery;
 /// <summary>Discovery against a stand-in of the Engine, with short periods; what it publishes and logs is kept.</summary>
 internal sealed class DiscoveryRun : IAsyncDisposable, ILogger
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(30);
 
     private readonly CancellationTokenSource _stop = new();
     private readonly DockerDiscovery _discovery;
@@ -40,7 +40,7 @@ internal sealed class DiscoveryRun : IAsyncDisposable, ILogger
 
     public static DiscoveryTiming Quick { get; } = new()
     {
-        CallDeadline = TimeSpan.FromSeconds(1),
+        CallDeadline = TimeSpan.FromSeconds(3),
         Slow = TimeSpan.FromMilliseconds(200),
         SlowAtMost = TimeSpan.FromMilliseconds(400),
         SlowWithoutEvents = TimeSpan.FromMilliseconds(100),
@@ -95,6 +95,19 @@ internal sealed class DiscoveryRun : IAsyncDisposable, ILogger
     {
         var before = Count(path);
         await Until(() => Count(path) >= before + 3, $"reads of {path}");
+    }
+
+    /// <summary>Until the Engine was left alone for longer than the time between two reads of what moves.</summary>
+    public async Task UntilQuiet()
+    {
+        var last = -1;
+        var since = DateTime.UtcNow;
+        await Until(() =>
+        {
+            if (Engine.Requests.Count != last)
+                (last, since) = (Engine.Requests.Count, DateTime.UtcNow);
+            return DateTime.UtcNow - since > Quick.Follow * 8;
+        }, "no further reads");
     }
 
     public int Count(string pathAndQuery) =>

@@ -63,7 +63,7 @@ public class EngineClientTests
     public async Task A_call_that_hangs_ends_at_its_deadline()
     {
         await using var engine = await EngineStandIn.StartAsync();
-        using var client = Client(engine);
+        using var client = Client(engine, Short);
         engine.Fault("/services", EngineStandIn.Hang());
         engine.Fault("/events", EngineStandIn.Hang());
         Assert.Equal(EngineFaultKind.TimedOut, (await client.GetServicesAsync(default)).Fault?.Kind);
@@ -89,7 +89,7 @@ public class EngineClientTests
             for (var i = 0; i < 3000; i++)
                 e.Tasks.Add(new StandInTask($"task{i}", service));
         });
-        using var client = new EngineClient(Endpoint(engine), new DiscoveryTiming(), TimeProvider.System);
+        using var client = Client(engine);
         Assert.Equal(3000, (await client.GetTasksAsync([], default)).Value!.Count);
     }
 
@@ -126,7 +126,8 @@ public class EngineClientTests
         return endpoint!;
     }
 
-    private static EngineClient Client(EngineStandIn engine) => new(Endpoint(engine), Short, TimeProvider.System);
+    private static EngineClient Client(EngineStandIn engine, DiscoveryTiming? timing = null) =>
+        new(Endpoint(engine), timing ?? new DiscoveryTiming(), TimeProvider.System);
 
     private static X509Certificate2 Authority(string name)
     {

@@ -33,6 +33,7 @@ public class EngineFaultTests
     {
         await using var engine = await EngineStandIn.StartAsync();
         var app = engine.AddService("app", 2);
+        engine.AddContainer("plain");
         await using var run = DiscoveryRun.Start(engine);
         await run.FirstRead();
         var published = run.Catalogs.Count;
@@ -49,6 +50,8 @@ public class EngineFaultTests
         await run.Until(() => run.Health.IsReachable, "healthy");
         Assert.Contains(run.Lines, l => l.Text.Contains("api=1.48", StringComparison.Ordinal));
         Assert.Single(run.Warnings, w => w.StartsWith("engine unreachable", StringComparison.Ordinal));
+        // An Engine that was gone may have started its containers anew, under their old ids.
+        Assert.Equal(1, run.InstancesOf("plain")[0].Epoch);
     }
 
     [Fact]

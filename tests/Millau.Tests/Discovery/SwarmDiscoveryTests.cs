@@ -71,18 +71,85 @@ public class SwarmDiscoveryTests
         engine.Change(_ => task.State = "running");
         await run.Until(_ => run.InstancesOf("app").Length == 2 && !run.Find("app")!.IsStarting, "both running");
 
-        // Settled: the tasks are left alone.
-        await run.Until(() => run.Catalogs.Count > 0, "a catalog");
-        var quiet = 0;
-        var last = engine.Requests.Count;
-        for (var i = 0; i < 400 && quiet < 40; i++)
-        {
-            await Task.Delay(10);
-            quiet = engine.Requests.Count == last ? quiet + 1 : 0;
-            last = engine.Requests.Count;
-        }
+        await run.UntilQuiet();
+    }
 
-        Assert.Equal(40, quiet);
+    [Fact]
+    public async Task Events_of_a_service_that_is_not_routed_keep_nobody_busy()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+        var plain = engine.AddService("plain", 1, []);
+        engine.Update(plain, () => plain.Replicas = 2);
+        await run.Until(() => run.Catalog.Unrouted.Length == 1, "found");
+        await run.UntilQuiet();
+        Assert.Equal(0, engine.Requests.Count(r => r.Contains("/tasks", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task A_service_just_created_is_starting_for_a_moment_though_no_task_is_shown()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        await using var run = DiscoveryRun.Start(engine);
+        await run.FirstRead();
+        var service = new StandInService("svc", "app") { Labels = StandInScript.Enabled(), Replicas = 1 };
+        engine.Change(e => e.Services.Add(service));
+        engine.Emit("service", "create", service.Id);
+        await run.Until(_ => run.Find("app") is { IsStarting: true, Instances.IsEmpty: true }, "awaited");
+        await run.Until(_ => run.Find("app") is { IsStarting: false }, "no longer awaited");
+    }
+
+    [Fact]
+    public async Task A_drained_node_s_tasks_are_followed_from_the_node_s_event()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        var app = engine.AddService("app", 2);
+        engine.Tasks[1].NodeId = "node2";
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+        await run.UntilQuiet();
+        engine.Emit("node", "update", "node2");
+        engine.Change(e => e.Tasks[1].DesiredState = "shutdown");
+        await run.Until(_ => run.InstancesOf("app") is [_, { Phase: InstancePhase.Stopping }], "drained");
+        engine.Change(e => e.Tasks[1].State = "shutdown");
+        engine.AddTask(app, 3);
+        await run.Until(_ => run.InstancesOf("app").Length == 2
+            && run.InstancesOf("app").All(i => i.Phase == InstancePhase.Running), "moved");
+    }
+
+    [Fact]
+    public async Task A_label_change_takes_effect_and_a_wrong_one_leaves_the_routing_as_it_is()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        var app = engine.AddService("app");
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+        await run.Until(() => engine.OpenStreams == 1, "a stream");
+        engine.Update(app, () => app.Labels["millau.path"] = "/api/");
+        await run.Until(_ => run.Find("app")!.Path == "/api/", "changed");
+        engine.Update(app, () => app.Labels["millau.path"] = "api");
+        await run.Until(() => run.Warnings.Any(w => w.Contains("label=millau.path value=\"api\"", StringComparison.Ordinal)), "said");
+        Assert.Equal("/api/", run.Find("app")!.Path);
+    }
+
+    [Fact]
+    public async Task Two_hundred_services_are_asked_for_in_one_list_and_a_burst_of_events_in_few()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        for (var i = 0; i < 200; i++)
+            engine.AddService($"app{i}", 2);
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+        Assert.Equal(200, run.Catalog.Services.Length);
+        Assert.Equal(1, run.Count("/tasks"));
+        await run.Until(() => engine.OpenStreams == 1, "a stream");
+        await run.UntilQuiet();
+        var before = run.Count("/services");
+        foreach (var service in engine.Services)
+            engine.Update(service, () => service.Labels["millau.path"] = "/new");
+        await run.Until(c => c.Services.All(s => s.Path == "/new"), "all changed");
+        Assert.InRange(run.Count("/services") - before, 1, 20);
     }
 
     [Fact]
