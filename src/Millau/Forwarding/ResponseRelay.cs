@@ -104,6 +104,8 @@ internal sealed class ResponseRelay(string? servedBy)
             if (received <= 0) return RelayResult.Broken;
             writer.Advance(received);
             left -= received;
+            // Kestrel flushes a response's end by itself only if nothing of it went out before.
+            if (left == 0) await writer.FlushAsync().ConfigureAwait(false);
         }
         return Finish(connection);
     }

@@ -35,4 +35,26 @@ public class ForwardingTests
 
         Assert.Equal(1, instance.Connections);
     }
+
+    [Fact]
+    public async Task A_body_that_comes_after_its_head_reaches_a_client_that_stays()
+    {
+        var headArrived = new TaskCompletionSource();
+        await using var instance = new ScriptedInstance(async connection =>
+        {
+            await connection.ReadHeadAsync();
+            await connection.SendAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+            await headArrived.Task;
+            await connection.SendAsync("hi");
+            await connection.ReadHeadAsync();
+        });
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await proxy.ConnectAsync();
+
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        Assert.StartsWith("HTTP/1.1 200 OK\r\n", await client.ReadHeadAsync());
+        headArrived.SetResult();
+
+        Assert.Equal("hi", await client.ReadAsync(2));
+    }
 }
