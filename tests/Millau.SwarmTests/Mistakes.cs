@@ -16,7 +16,7 @@ public class Mistakes
             new EchoSpec("right", "right.test"),
             new EchoSpec("wrong", "wrong.test") { Labels = ["millau.port=abc"] });
         await Millau.UntilAsync("the right service answers", "right.test", a => a.Status == 200);
-        await WarnedAsync("mistake_wrong", "millau.port", "abc");
+        await SharedMillau.LoggedAsync("WARN", "mistake_wrong", "millau.port", "abc");
         Assert.Equal(502, (await Millau.GetAsync("wrong.test")).Status);
         await stack.UpdateAsync("wrong", "--label-add", "millau.port=80");
         await Millau.UntilAsync("the corrected service answers", "wrong.test", a => a.Status == 200);
@@ -28,7 +28,7 @@ public class Mistakes
         await using var stack = await Stack.DeployAsync("slip", new EchoSpec("app", "slip.test"));
         await Millau.UntilAsync("the service answers", "slip.test", a => a.Status == 200);
         await stack.UpdateAsync("app", "--label-add", "millau.path=nowhere");
-        await WarnedAsync("slip_app", "millau.path", "nowhere");
+        await SharedMillau.LoggedAsync("WARN", "slip_app", "millau.path", "nowhere");
         Assert.Equal(200, (await Millau.GetAsync("slip.test")).Status);
     }
 
@@ -40,20 +40,12 @@ public class Mistakes
             "--label", "millau.enabled=true", "--label", "millau.port=80", "--label", "millau.hosts=distant.test", "millau-echo:latest");
         try
         {
-            await WarnedAsync("distant", "elsewhere", "millau");
+            await SharedMillau.LoggedAsync("WARN", "distant", "elsewhere", "millau");
             Assert.Equal(502, (await Millau.GetAsync("distant.test")).Status);
         }
         finally
         {
             await Lab.A.DockerAsync("service", "rm", "distant");
         }
-    }
-
-    private static async Task WarnedAsync(params string[] words)
-    {
-        var log = "";
-        await Until.TrueAsync($"a WARN with {string.Join(", ", words)}", async () =>
-            (log = await SharedMillau.LogAsync()).Split('\n').Any(line => line.Contains("WARN") && words.All(line.Contains)),
-            () => string.Join('\n', log.Split('\n').TakeLast(20)));
     }
 }

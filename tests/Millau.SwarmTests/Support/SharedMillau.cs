@@ -36,6 +36,15 @@ public sealed class SharedMillau : IAsyncLifetime
         return await Shell.RunAsync("sh", ["-c", "for c in $0; do docker logs $c 2>&1; done", containers], Lab.A.DockerHost);
     }
 
+    /// <summary>Waits for a line of its log that has all these words.</summary>
+    internal static async Task LoggedAsync(params string[] words)
+    {
+        var log = "";
+        await Until.TrueAsync($"a log line with {string.Join(", ", words)}", async () =>
+            (log = await LogAsync()).Split('\n').Any(line => words.All(line.Contains)),
+            () => string.Join('\n', log.Split('\n').TakeLast(20)));
+    }
+
     public async ValueTask DisposeAsync()
     {
         if (_stack is null)
