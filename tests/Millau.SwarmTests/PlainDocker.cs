@@ -94,7 +94,7 @@ public class PlainDocker
 
         var log = "";
         foreach (var (service, label, value) in ((string, string, string)[])[
-            ("bad-port", "millau.port", "abc"), ("bad-path", "millau.path", "api"), ("bad-name", "millau.hots", "x"), ("torn", "millau.hosts", "torn-")])
+            ("bad-port", "millau.port", "abc"), ("bad-path", "millau.path", "api"), ("bad-name", "millau.hots", "x"), ("torn", "labels", "differ")])
             await Until.TrueAsync($"a WARN about {service}", async () => (log = await container.LogAsync()).Split('\n').Any(line =>
                 line.Contains("WARN") && line.Contains(service) && line.Contains(label) && line.Contains(value)), () => log);
         Assert.Equal(502, (await millau.GetAsync("bad-port.test")).Status);
