@@ -62,6 +62,8 @@ internal sealed class SocketOperation(Action? completed = null)
         _source.Reset();
         try
         {
+            // One buffer or a list, never both: what the send before this one left is taken away first.
+            SetBuffer(null, 0, 0);
             BufferList = segments;
             if (!socket.SendAsync(this)) Finish();
         }
