@@ -9,7 +9,7 @@ namespace Millau.Bench;
 /// </summary>
 internal static class SystemCallBench
 {
-    private const int Seconds = 3;
+    private const int Seconds = 5;
 
     public static void Run(Workload workload, Origin origin, EngineStandIn engine, Options options, Report report, List<string> problems)
     {
@@ -43,14 +43,14 @@ internal static class SystemCallBench
             start.ArgumentList.Add($"{id}");
         }
         using var strace = Process.Start(start)!;
-        long requests;
+        WrkResult result;
         try
         {
             // It says "Process 123 attached" of each process; then it counts.
             var attached = Task.Run(strace.StandardError.ReadLine).Wait(TimeSpan.FromSeconds(5));
             if (!attached || strace.HasExited)
                 throw new InvalidOperationException("strace could not attach");
-            requests = Wrk.Run(workload, proxy.Port, Seconds, options.LoadCores, options.Directory).Requests;
+            result = Wrk.Run(workload, proxy.Port, Seconds, options.LoadCores, options.Directory);
             Tool.Output("kill", "-INT", $"{strace.Id}");
             _ = strace.StandardError.ReadToEndAsync();
             if (!strace.WaitForExit(TimeSpan.FromSeconds(10)))
@@ -61,6 +61,10 @@ internal static class SystemCallBench
             if (!strace.HasExited)
                 strace.Kill();
         }
+
+        if (result.Requests == 0 || result.Errors > 0)
+            throw new InvalidOperationException($"{result.Requests} requests, {result.Errors} errors under strace");
+        double requests = result.Requests;
 
         // % time, seconds, usecs/call, calls, [errors,] name
         var calls = File.ReadLines(summary).Select(l => l.Split(' ', StringSplitOptions.RemoveEmptyEntries))
