@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Millau.Bench;
 
 /// <summary>One proxy in one round.</summary>
@@ -66,6 +68,7 @@ internal static class LoadBench
     private static Sample Measure(RunningProxy proxy, Workload workload, int round, Options options)
     {
         proxy.Tree.ResetPeak();
+        var clock = Stopwatch.StartNew();
         var coreBefore = Cores.BusyTicks(options.ProxyCore);
         var proxyBefore = proxy.Tree.CpuTicks();
         var wrk = Wrk.Run(workload, proxy.Port, options.Seconds, options.LoadCores, options.Directory);
@@ -74,6 +77,6 @@ internal static class LoadBench
         return new Sample(proxy.Kind.Name, round, wrk,
             proxyTicks * 1e6 / Cores.TicksPerSecond / Math.Max(1, wrk.Requests),
             proxy.Tree.PeakKilobytes(),
-            others / (wrk.Duration.TotalSeconds * Cores.TicksPerSecond));
+            others / (clock.Elapsed.TotalSeconds * Cores.TicksPerSecond));
     }
 }

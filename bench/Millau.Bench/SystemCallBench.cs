@@ -62,7 +62,8 @@ internal static class SystemCallBench
                 strace.Kill();
         }
 
-        if (result.Requests == 0 || result.Errors > 0)
+        // A request that did not end in time is a sign of strace's slowness; many errors are not.
+        if (result.Requests == 0 || result.Errors * 2 > result.Requests)
             throw new InvalidOperationException($"{result.Requests} requests, {result.Errors} errors under strace");
         double requests = result.Requests;
 
@@ -74,6 +75,7 @@ internal static class SystemCallBench
             .OrderByDescending(c => c.Calls).ToList();
         var frequent = calls.Where(c => c.Calls >= 0.05).Take(8)
             .Select(c => $"{c.Name} {Report.Number(c.Calls, "0.00")}" + (c.Failed >= 0.005 ? $" ({Report.Number(c.Failed, "0.00")})" : ""));
-        return $"| {proxy.Kind.Name} | {Report.Number(calls.Sum(c => c.Calls), "0.00")} | {string.Join(", ", frequent)} |";
+        var errors = result.Errors == 0 ? "" : $"; {result.Errors} errors in {result.Requests} requests";
+        return $"| {proxy.Kind.Name} | {Report.Number(calls.Sum(c => c.Calls), "0.00")} | {string.Join(", ", frequent)}{errors} |";
     }
 }
