@@ -38,9 +38,9 @@ internal static class Lab
     /// <summary>The repository's root: stack files and figures.</summary>
     public static string Root { get; } = FindRoot();
 
-    /// <summary>A directory of its own that containers on every node can mount, removed with the lab.</summary>
-    public static string Directory(string name) =>
-        System.IO.Directory.CreateDirectory(Path.Combine(Variable("MILLAU_LAB_DIR"), "shared", name)).FullName;
+    /// <summary>An empty directory that containers on every node can mount, removed with the lab.</summary>
+    public static string Directory(string name) => System.IO.Directory.CreateDirectory(
+        Path.Combine(Variable("MILLAU_LAB_DIR"), "shared", $"{name}-{Guid.NewGuid():N}")).FullName;
 
     /// <summary>Skips the calling test when no lab is there.</summary>
     public static void Require()

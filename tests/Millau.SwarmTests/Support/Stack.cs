@@ -131,11 +131,11 @@ internal sealed class Stack : IAsyncDisposable
             foreach (var variable in service.Environment)
                 yaml.Append($"      - {variable}\n");
             if (service.HealthCheck)
-                yaml.Append("    healthcheck: {test: [CMD, /echo, healthcheck], interval: 500ms, timeout: 2s, retries: 1}\n");
+                yaml.Append("    healthcheck: {test: [CMD, /echo, healthcheck], interval: 500ms, timeout: 2s, retries: 2, start_period: 5s}\n");
             yaml.Append($$"""
                     deploy:
                       replicas: {{service.Replicas}}
-                      update_config: {parallelism: 1, delay: 0s, monitor: 500ms, order: {{service.Order}}}
+                      update_config: {parallelism: 1, delay: 0s, monitor: 500ms, failure_action: continue, order: {{service.Order}}}
                       restart_policy: {condition: any, delay: 500ms}
 
                 """);
