@@ -14,12 +14,12 @@ public class PlainDocker
         await using var network = await Bridge.CreateAsync(Lab.C, "plain");
         await using var container = await Container.RunMillauAsync(Lab.C, network.Name);
         var millau = await container.ProxyAsync();
-        await using var first = await Container.RunEchoAsync(Lab.C, network.Name, "app", "plain.test");
+        await using var first = await Container.RunEchoAsync(Lab.C, network.Name, "followed", "plain.test");
         await millau.UntilInstancesAsync("plain.test", 1);
         var only = (await millau.GetAsync("plain.test")).Instance;
 
         var clock = Stopwatch.StartNew();
-        await using (await Container.RunEchoAsync(Lab.C, network.Name, "app", "plain.test"))
+        await using (await Container.RunEchoAsync(Lab.C, network.Name, "followed", "plain.test"))
         {
             await millau.UntilAsync("the second instance answers", "plain.test", a => a.Status == 200 && a.Instance != only);
             Figures.Add("docker run of a second instance: command to first answer", clock.Elapsed);
@@ -41,8 +41,8 @@ public class PlainDocker
         var millau = await container.ProxyAsync();
         var record = Lab.Directory("plain-load");
         string[] options = ["-v", $"{record}:/record", "--env", "RECORD=/record", "--env", "STOP_DELAY=500", "--env", "START_DELAY=300"];
-        await using var a = await Container.RunEchoAsync(Lab.C, network.Name, "app", "plain-load.test", options);
-        await using var b = await Container.RunEchoAsync(Lab.C, network.Name, "app", "plain-load.test", options);
+        await using var a = await Container.RunEchoAsync(Lab.C, network.Name, "loaded", "plain-load.test", options);
+        await using var b = await Container.RunEchoAsync(Lab.C, network.Name, "loaded", "plain-load.test", options);
         await millau.UntilInstancesAsync("plain-load.test", 2);
         await using var load = new Load("plain-load.test", record, millau);
         await load.MoreAsync(100);

@@ -22,7 +22,7 @@ internal sealed class Container : IAsyncDisposable
         RunAsync(node, "millau:latest",
             ["-p", "80", "--network", network, "-v", "/var/run/docker.sock:/var/run/docker.sock:ro", .. options]);
 
-    /// <summary>Starts an echo service with labels that route a host to it.</summary>
+    /// <summary>Starts an echo service with labels that route a host to it. Equal names are one service, so a test has its own.</summary>
     public static Task<Container> RunEchoAsync(Node node, string network, string name, string host, params string[] options) =>
         RunAsync(node, "millau-echo:latest",
             ["--network", network, "--label", $"com.docker.compose.service={name}", "--env", $"NAME={name}",
