@@ -71,7 +71,7 @@ internal sealed class Forwarder(
                         await GiveUpAsync(context, state.LastFailure).ConfigureAwait(false);
                         return;
                     }
-                    ticket ??= parking.TryEnter(service, context.Body.KeptBytes);
+                    ticket ??= parking.TryEnter(service, context.Writer.Length + context.Body.KeptBytes);
                     if (ticket is null || !await WaitAsync(context, ticket, version).ConfigureAwait(false))
                     {
                         await Responses.UnavailableAsync(context, "The service is starting, try again").ConfigureAwait(false);
@@ -94,7 +94,7 @@ internal sealed class Forwarder(
                     return;
                 }
                 // An instance that only closed an idle connection has had no attempt: it gets one, on a fresh connection.
-                state.Again = failure == AttemptFailure.Stale ? instance : null;
+                state.Again = failure == AttemptFailure.Stale && !instance.IsRetired ? instance : null;
             }
         }
         finally
@@ -160,14 +160,12 @@ internal sealed class Forwarder(
     private async ValueTask<AttemptFailure> AttemptAsync(RequestContext context, UpstreamInstance instance, bool fresh)
     {
         if (!fresh) context.Tried.Add(instance);
+        // A second idle connection may have ended as the first one did.
         var connection = fresh ? null : RentIdle(instance);
         var failure = AttemptFailure.None;
         if (connection is null) (connection, failure) = await ConnectAsync(instance).ConfigureAwait(false);
         if (connection is not null)
-        {
             failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
-            if (failure == AttemptFailure.Stale) context.Tried.Remove(instance);
-        }
         if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
 
         // 5. Who is to blame.
@@ -234,10 +232,14 @@ internal sealed class Forwarder(
                 return AttemptFailure.None;
             }
             relay.CopyHead(context, connection);
+            // What the client may have sent already in the protocol it asked for is no request in this one.
+            if (context.Upgrade is not null) context.Response.Headers.Connection = "close";
             var result = await relay.RelayBodyAsync(context, connection).ConfigureAwait(false);
             if (result == RelayResult.Broken && !context.ClientGone)
             {
-                Log.ResponseCut(logger, connection.Instance.Service.Name, connection.Instance.Name, context.Host);
+                // A client whose own body was broken has ended the exchange itself.
+                if (context.Body.ClientError is null)
+                    Log.ResponseCut(logger, connection.Instance.Service.Name, connection.Instance.Name, context.Host);
                 context.AbortClient();
             }
             reusable = result == RelayResult.Reusable;
@@ -291,6 +293,8 @@ internal sealed class Forwarder(
             {
                 await Responses.ForwardInterimAsync(context, connection).ConfigureAwait(false);
             }
+            // It is at work: its time begins anew. While a body is on its way, that keeps the time.
+            if (body.IsSent) connection.SetDeadline(timeout);
         }
     }
 
@@ -305,7 +309,7 @@ internal sealed class Forwarder(
     private async ValueTask SwitchProtocolsAsync(RequestContext context, UpstreamConnection connection)
     {
         relay.CopyHead(context, connection);
-        context.Response.Headers.Upgrade = context.Upgrade;
+        context.Response.Headers.Upgrade = ResponseRelay.Upgrade(connection) ?? context.Upgrade;
         var upgrade = context.Features.GetRequiredFeature<IHttpUpgradeFeature>();
         await using var downstream = await upgrade.UpgradeAsync().ConfigureAwait(false);
         await Tunnel.RunAsync(downstream, connection).ConfigureAwait(false);

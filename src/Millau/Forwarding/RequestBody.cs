@@ -95,7 +95,8 @@ internal sealed class RequestBody
     /// <summary>Ends the sending for this attempt, and says whether the whole body was sent.</summary>
     public async ValueTask<bool> StopAsync()
     {
-        if (_sending is null) return true;
+        // Never begun: the head promised a body all the same, if there is more of it (RFC 9110 section 10.1.1).
+        if (_sending is null) return IsSentWithHead;
         if (!_sending.IsCompleted)
         {
             _stopped = true;

@@ -52,6 +52,17 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>The client's address, for X-Forwarded-For.</summary>
     public string ClientAddress { get; private set; } = "";
 
+    /// <summary>The address and port that the client connected to, as they stand in a Host field.</summary>
+    public string LocalAddress
+    {
+        get
+        {
+            var connection = features.GetRequiredFeature<IHttpConnectionFeature>();
+            var address = connection.LocalIpAddress ?? IPAddress.Loopback;
+            return new IPEndPoint(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address, connection.LocalPort).ToString();
+        }
+    }
+
     /// <summary>The client has gone; nobody reads an answer.</summary>
     public bool ClientGone => Volatile.Read(ref _clientGone);
 

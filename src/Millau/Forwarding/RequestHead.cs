@@ -18,8 +18,6 @@ internal static class RequestHead
         var headers = request.Headers;
         var writer = context.Writer;
         writer.Start(request.Method, context.Target.Sent.Span);
-        // HTTP/1.0 may go without Host, but what is sent is HTTP/1.1: an empty one is the right one then
-        // (RFC 9112 section 3.2).
         writer.Field("Host: "u8, context.Host);
         var connection = headers.Connection;
         var namesFields = NamesFields(connection);
@@ -48,11 +46,14 @@ internal static class RequestHead
 
     /// <summary>
     /// The protocol to switch to, if the client asks for one that can be tunnelled. <c>h2c</c> cannot: its first
-    /// request would be answered in a protocol that nobody here reads.
+    /// request would be answered in a protocol that nobody here reads. Nor is there one for a request with a body, whose
+    /// end and the beginning of the tunnel could be understood differently; to ignore the wish is allowed
+    /// (RFC 9110 section 7.8).
     /// </summary>
     public static string? ReadUpgrade(IFeatureCollection features, IHeaderDictionary headers)
     {
         var upgrade = headers.Upgrade;
+        if (features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true }) return null;
         if (upgrade.Count != 1 || features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
         var value = upgrade[0]!;
         return HeaderRules.Names(value, "h2c") ? null : value;
@@ -75,7 +76,8 @@ internal static class RequestHead
         }
     }
 
-    // Nearly always absent, or just one of these.
+    // Nearly always absent, or just one of these. Kestrel cuts a list with just one of these down to it, so that the
+    // fields named beside it pass on: more than RFC 9110 section 7.6.1 wants, but nothing is lost by it.
     private static bool NamesFields(StringValues connection) =>
         connection.Count > 1 || (connection.Count == 1 && connection[0] is { } value
             && !value.Equals("keep-alive", StringComparison.OrdinalIgnoreCase)

@@ -32,11 +32,14 @@ internal static class RequestRules
     {
         var codings = headers.TransferEncoding;
         if (codings.Count == 0) return null;
-        if (headers.ContentLength is not null)
+        // Kestrel lets Transfer-Encoding win and renames the length, so that it is seen here under this name.
+        if (headers.ContentLength is not null || headers.ContainsKey("X-Content-Length"))
             return new(StatusCodes.Status400BadRequest, "Bad request: Content-Length and Transfer-Encoding together");
         if (protocol == "HTTP/1.0")
             return new(StatusCodes.Status400BadRequest, "Bad request: Transfer-Encoding in HTTP/1.0");
-        if (codings.Count > 1 || !string.Equals(codings[0], "chunked", StringComparison.OrdinalIgnoreCase))
+        if (codings.Count > 1 || NamesChunkedTwice(codings[0]))
+            return new(StatusCodes.Status400BadRequest, "Bad request: more than one Transfer-Encoding");
+        if (!string.Equals(codings[0], "chunked", StringComparison.OrdinalIgnoreCase))
             return new(StatusCodes.Status501NotImplemented, "Transfer-Encoding other than chunked is not supported");
         return null;
     }
@@ -54,8 +57,16 @@ internal static class RequestRules
             return new(StatusCodes.Status400BadRequest, "Bad request: Host differs from the request target");
         if (host.Length > 0 && !HasValidPort(host))
             return new(StatusCodes.Status400BadRequest, "Bad request: Host is not a host name with an optional port");
-        context.Host = host;
+        // HTTP/1.0 may go without Host; what is sent on is HTTP/1.1 and may not. The address that the client came to is
+        // then what it means (RFC 9112 section 3.3), and an empty Host is refused by too many servers.
+        context.Host = host.Length > 0 ? host : context.LocalAddress;
         return null;
+    }
+
+    private static bool NamesChunkedTwice(ReadOnlySpan<char> codings)
+    {
+        var first = codings.IndexOf("chunked", StringComparison.OrdinalIgnoreCase);
+        return first >= 0 && codings[(first + 1)..].Contains("chunked", StringComparison.OrdinalIgnoreCase);
     }
 
     private static bool HasValidPort(ReadOnlySpan<char> host)

@@ -70,10 +70,12 @@ internal sealed class ResponseRelay(string? servedBy)
     {
         var head = connection.Head;
         var body = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
-        var hasBody = !context.IsHead && head.Status is not (204 or 304);
-        if (head.ContentLength >= 0 && head.Status is not 204) context.Response.Headers.ContentLength = head.ContentLength;
+        var hasBody = !context.IsHead && head.Status is not (204 or 205 or 304);
+        if (head.ContentLength >= 0 && head.Status is not (204 or 205)) context.Response.Headers.ContentLength = head.ContentLength;
         // From here on Kestrel's writer hands out its own buffers, so that the body is copied once or not at all.
         await body.StartAsync().ConfigureAwait(false);
+        // 205 has no content (RFC 9110 section 15.3.6), but its framing may say otherwise.
+        if (head.Status == 205 && head.ContentLength != 0) return RelayResult.Done;
         if (!hasBody) return Finish(connection);
         var writer = body.Writer;
         if (head.IsChunked) return await RelayChunkedAsync(connection, writer).ConfigureAwait(false);
@@ -151,10 +153,21 @@ internal sealed class ResponseRelay(string? servedBy)
     private static RelayResult Finish(UpstreamConnection connection)
     {
         var head = connection.Head;
-        var persistent = head.MinorVersion == 1 ? !head.ConnectionClose : head.ConnectionKeepAlive;
+        // HTTP/1.0 knows no chunks: what sends them all the same is not to be trusted (RFC 9112 section 6.1).
+        var persistent = head.MinorVersion == 1 ? !head.ConnectionClose : head.ConnectionKeepAlive && !head.IsChunked;
         return persistent && !head.HasBothFramings && connection.Buffered.IsEmpty
             ? RelayResult.Reusable
             : RelayResult.Done;
+    }
+
+    /// <summary>The protocol that the instance switches to, or null.</summary>
+    public static string? Upgrade(UpstreamConnection connection)
+    {
+        var bytes = connection.HeadBytes;
+        foreach (var field in connection.Head.Fields)
+            if (Ascii.EqualsIgnoreCase(bytes.Slice(field.NameStart, field.NameLength), "upgrade"u8))
+                return Encoding.Latin1.GetString(bytes.Slice(field.ValueStart, field.ValueLength));
+        return null;
     }
 
     private static string? Reason(ResponseHead head, ReadOnlySpan<byte> bytes)

@@ -15,24 +15,25 @@ internal static class Tunnel
     /// <param name="upstream">The instance's; bytes it sent along with its head are passed on first.</param>
     public static async Task RunAsync(Stream downstream, UpstreamConnection upstream)
     {
-        var toInstance = ToInstanceAsync(downstream, upstream);
+        using var ended = new CancellationTokenSource();
+        var toInstance = ToInstanceAsync(downstream, upstream, ended.Token);
         var toClient = ToClientAsync(downstream, upstream);
         // The instance decides: when it has ended, nothing the client says can be answered any more. A client that has
         // ended may still be owed something, and a failed one ends the instance's side by the abort.
         await toClient.ConfigureAwait(false);
         upstream.Abort();
-        await downstream.DisposeAsync().ConfigureAwait(false);
+        await ended.CancelAsync().ConfigureAwait(false);
         await toInstance.ConfigureAwait(false);
     }
 
-    private static async Task ToInstanceAsync(Stream downstream, UpstreamConnection upstream)
+    private static async Task ToInstanceAsync(Stream downstream, UpstreamConnection upstream, CancellationToken ended)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         try
         {
             while (true)
             {
-                var read = await downstream.ReadAsync(buffer).ConfigureAwait(false);
+                var read = await downstream.ReadAsync(buffer, ended).ConfigureAwait(false);
                 if (read == 0) break;
                 if (await upstream.SendAsync(buffer.AsMemory(0, read)).ConfigureAwait(false) < 0) return;
             }

@@ -30,8 +30,9 @@ internal static class HttpChars
     /// <summary>No control character but HTAB.</summary>
     public static bool IsFieldValue(ReadOnlySpan<byte> text) => !text.ContainsAny(ControlByte);
 
-    /// <summary>Visible ASCII without space: what a request target consists of.</summary>
-    public static bool IsVisibleAscii(ReadOnlySpan<char> text) => !text.ContainsAnyExceptInRange('!', '~');
+    /// <summary>Visible ASCII without space and <c>#</c>: what a request target consists of.</summary>
+    public static bool IsTarget(ReadOnlySpan<char> text) =>
+        !text.IsEmpty && !text.ContainsAnyExceptInRange('!', '~') && !text.Contains('#');
 
     private static byte[] ToBytes(string text)
     {

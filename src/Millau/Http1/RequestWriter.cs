@@ -29,7 +29,7 @@ internal sealed class RequestWriter
     public void Start(ReadOnlySpan<char> method, ReadOnlySpan<char> target)
     {
         _length = 0;
-        IsValid = HttpChars.IsToken(method) && !target.IsEmpty && HttpChars.IsVisibleAscii(target);
+        IsValid = HttpChars.IsToken(method) && HttpChars.IsTarget(target);
         if (!IsValid) return;
         Append(method);
         Append(" "u8);

@@ -15,10 +15,7 @@ internal sealed class InstanceProbe(
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>
-    /// Tries until the instance accepts or is retired, then says so. An instance that is stopping already is not
-    /// probed: it is a last resort at most.
-    /// </summary>
+    /// <summary>Tries until the instance accepts or is retired, then says so.</summary>
     public async Task RunAsync(UpstreamInstance instance)
     {
         var pause = FirstPause;
@@ -54,6 +51,16 @@ internal sealed class InstanceProbe(
             return e.SocketErrorCode;
         }
         using (connection)
-            return await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
+        {
+            try
+            {
+                return await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
+            }
+            catch (SocketException e)
+            {
+                // Reset while its options were set. Nobody awaits a probe, so nothing may end it but its result.
+                return e.SocketErrorCode;
+            }
+        }
     }
 }

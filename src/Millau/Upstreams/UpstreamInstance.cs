@@ -17,12 +17,12 @@ internal sealed class UpstreamInstance
     private const long StartingMilliseconds = 30_000;
 
     private readonly UpstreamHeartbeat _heartbeat;
-    private readonly long _seenAt;
     private volatile InstancePhase _phase;
     private volatile bool _accepting;
     private volatile bool _retired;
     private volatile UpstreamService? _service;
     private long _leftOutUntil;
+    private long _startedAt;
 
     public UpstreamInstance(string id, string name, IPEndPoint endPoint, UpstreamHeartbeat heartbeat)
     {
@@ -30,7 +30,7 @@ internal sealed class UpstreamInstance
         Name = name;
         EndPoint = endPoint;
         _heartbeat = heartbeat;
-        _seenAt = heartbeat.Now;
+        _startedAt = heartbeat.Now;
         Pool = new UpstreamConnectionPool(heartbeat);
     }
 
@@ -83,7 +83,7 @@ internal sealed class UpstreamInstance
 
     /// <summary>Runs, but does not accept connections yet; it may soon.</summary>
     public bool IsStarting =>
-        _phase == InstancePhase.Running && !_accepting && !_retired && _heartbeat.Now - _seenAt < StartingMilliseconds;
+        _phase == InstancePhase.Running && !_accepting && !_retired && _heartbeat.Now - Volatile.Read(ref _startedAt) < StartingMilliseconds;
 
     /// <summary>Leaves the instance out for its service's retry period. True if it was not left out before.</summary>
     public bool LeaveOut()
@@ -93,8 +93,16 @@ internal sealed class UpstreamInstance
         return !wasLeftOut;
     }
 
-    /// <summary>Docker says that it is new or healthy again: what it did before is forgotten.</summary>
+    /// <summary>What it did before is forgotten.</summary>
     public void Readmit() => Volatile.Write(ref _leftOutUntil, 0);
+
+    /// <summary>Docker says that it started again or is healthy again: as if it were new, and to be probed.</summary>
+    public void Restart()
+    {
+        Volatile.Write(ref _startedAt, _heartbeat.Now);
+        _accepting = false;
+        Readmit();
+    }
 
     /// <summary>Takes the instance out of use: idle connections are closed, used ones when their request is done.</summary>
     public void Retire()

@@ -67,13 +67,9 @@ internal sealed class UpstreamRegistry(
         else if (entry.Epoch != instance.Epoch)
         {
             entry = entry with { Epoch = instance.Epoch };
-            entry.Instance.Readmit();
-            // Started again: its port may be shut for a while. A probe that still runs does for this one too.
-            if (entry.Instance.IsAccepting)
-            {
-                entry.Instance.IsAccepting = false;
-                fresh.Add(entry.Instance);
-            }
+            // Its port may be shut for a while. A probe that still runs does for this start too.
+            if (entry.Instance.IsAccepting) fresh.Add(entry.Instance);
+            entry.Instance.Restart();
         }
         if (entry.Instance.Phase != instance.Phase)
         {

@@ -1,31 +1,41 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Text;
+using System.Threading.Channels;
 
 namespace Millau.Tests.Wire;
 
 /// <summary>
-/// An instance whose every byte the test decides: accepts connections on a port of its own and hands each to the test.
-/// Records nothing and answers nothing by itself, but closes the proxy's probes (connections that end without a byte).
+/// An instance whose every byte the test decides: accepts connections on a port of its own and hands each to the test,
+/// once it carries a byte. The proxy's probes, which carry none, are closed.
 /// </summary>
 internal sealed class ScriptedInstance : IAsyncDisposable
 {
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private readonly CancellationTokenSource _stop = new();
-    private readonly Func<ScriptedConnection, Task> _serve;
+    private readonly Channel<ScriptedConnection> _accepted = Channel.CreateUnbounded<ScriptedConnection>();
+    private readonly List<ScriptedConnection> _open = [];
+    private readonly Func<ScriptedConnection, Task>? _serve;
     private readonly Task _accepting;
+    private Exception? _failure;
     private int _connections;
 
-    /// <param name="serve">Called for each connection that carries at least one byte.</param>
-    public ScriptedInstance(Func<ScriptedConnection, Task> serve)
+    /// <summary>The test takes each connection with <see cref="AcceptAsync"/>.</summary>
+    public ScriptedInstance()
+        : this(null)
+    {
+    }
+
+    /// <param name="serve">Called for each connection; what it throws, besides of the connection's end, fails the test.</param>
+    public ScriptedInstance(Func<ScriptedConnection, Task>? serve)
     {
         _serve = serve;
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         _listener.Listen(128);
-        _accepting = AcceptAsync();
+        EndPoint = (IPEndPoint)_listener.LocalEndPoint!;
+        _accepting = AcceptAllAsync();
     }
 
-    public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
+    public IPEndPoint EndPoint { get; }
 
     /// <summary>Connections that carried a request.</summary>
     public int Connections => Volatile.Read(ref _connections);
@@ -41,15 +51,30 @@ internal sealed class ScriptedInstance : IAsyncDisposable
             }
         });
 
-    public async ValueTask DisposeAsync()
+    /// <summary>The next connection that carries a request; closed with the instance at the latest.</summary>
+    public async Task<ScriptedConnection> AcceptAsync()
+    {
+        using var deadline = new CancellationTokenSource(ScriptedConnection.Deadline);
+        return await _accepted.Reader.ReadAsync(deadline.Token);
+    }
+
+    /// <summary>From now on connections are refused; those that are open go on.</summary>
+    public async Task RefuseAsync()
     {
         await _stop.CancelAsync();
         _listener.Dispose();
         await _accepting;
-        _stop.Dispose();
     }
 
-    private async Task AcceptAsync()
+    public async ValueTask DisposeAsync()
+    {
+        await RefuseAsync();
+        lock (_open)
+            foreach (var connection in _open) connection.Socket.Dispose();
+        if (_failure is not null) throw new InvalidOperationException("the script of an instance failed", _failure);
+    }
+
+    private async Task AcceptAllAsync()
     {
         try
         {
@@ -62,117 +87,30 @@ internal sealed class ScriptedInstance : IAsyncDisposable
 
     private async Task ServeAsync(Socket socket)
     {
-        await using var connection = new ScriptedConnection(socket);
+        var connection = new ScriptedConnection(socket);
+        lock (_open) _open.Add(connection);
         try
         {
-            if (!await connection.WaitForBytesAsync(_stop.Token)) return;
+            if (!await connection.WaitForBytesAsync())
+            {
+                await connection.DisposeAsync();
+                return;
+            }
             Interlocked.Increment(ref _connections);
+            if (_serve is null)
+            {
+                _accepted.Writer.TryWrite(connection);
+                return;
+            }
             await _serve(connection);
         }
         catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException or IOException)
         {
         }
-    }
-}
-
-/// <summary>One side of a TCP connection, byte for byte. Used by scripted instances and as the client of a test.</summary>
-internal sealed class ScriptedConnection(Socket socket) : IAsyncDisposable
-{
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
-
-    private byte[] _buffer = new byte[64 * 1024];
-    private int _length;
-
-    public Socket Socket => socket;
-
-    public static async Task<ScriptedConnection> ConnectAsync(EndPoint endPoint)
-    {
-        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        using var deadline = new CancellationTokenSource(Deadline);
-        await socket.ConnectAsync(endPoint, deadline.Token);
-        return new ScriptedConnection(socket);
-    }
-
-    public Task SendAsync(string latin1) => SendAsync(Encoding.Latin1.GetBytes(latin1));
-
-    public async Task SendAsync(ReadOnlyMemory<byte> bytes)
-    {
-        using var deadline = new CancellationTokenSource(Deadline);
-        for (var sent = 0; sent < bytes.Length;) sent += await socket.SendAsync(bytes[sent..], deadline.Token);
-    }
-
-    /// <summary>False if the connection ends without a byte.</summary>
-    public async Task<bool> WaitForBytesAsync(CancellationToken cancellation) =>
-        _length > 0 || await FillAsync(cancellation) > 0;
-
-    /// <summary>Reads up to and with the empty line that ends a head; what was read until then if the connection ends.</summary>
-    public Task<string> ReadHeadAsync() => ReadUntilAsync("\r\n\r\n");
-
-    /// <summary>Reads up to and with a text; what was read until then if the connection ends.</summary>
-    public async Task<string> ReadUntilAsync(string text)
-    {
-        using var deadline = new CancellationTokenSource(Deadline);
-        var end = Encoding.Latin1.GetBytes(text);
-        while (true)
+        catch (Exception e)
         {
-            var place = _buffer.AsSpan(0, _length).IndexOf(end);
-            if (place >= 0) return Take(place + end.Length);
-            if (await FillAsync(deadline.Token) == 0) return Take(_length);
+            _failure = e;
         }
-    }
-
-    /// <summary>Reads this many bytes, fewer if the connection ends.</summary>
-    public async Task<string> ReadAsync(int count)
-    {
-        using var deadline = new CancellationTokenSource(Deadline);
-        while (_length < count)
-            if (await FillAsync(deadline.Token) == 0) break;
-        return Take(Math.Min(count, _length));
-    }
-
-    /// <summary>Reads to the end of the connection; a reset counts as one.</summary>
-    public async Task<string> ReadToEndAsync()
-    {
-        using var deadline = new CancellationTokenSource(Deadline);
-        while (await FillAsync(deadline.Token) > 0)
-        {
-        }
-        return Take(_length);
-    }
-
-    /// <summary>Ends the connection with RST.</summary>
-    public void Reset()
-    {
-        socket.LingerState = new LingerOption(true, 0);
-        socket.Dispose();
-    }
-
-    public ValueTask DisposeAsync()
-    {
-        socket.Dispose();
-        return ValueTask.CompletedTask;
-    }
-
-    private async Task<int> FillAsync(CancellationToken cancellation)
-    {
-        if (_length == _buffer.Length) Array.Resize(ref _buffer, _buffer.Length * 2);
-        try
-        {
-            var received = await socket.ReceiveAsync(_buffer.AsMemory(_length), cancellation);
-            _length += received;
-            return received;
-        }
-        catch (SocketException)
-        {
-            return 0;
-        }
-    }
-
-    private string Take(int count)
-    {
-        var text = Encoding.Latin1.GetString(_buffer, 0, count);
-        _buffer.AsSpan(count, _length - count).CopyTo(_buffer);
-        _length -= count;
-        return text;
+        if (_serve is not null) await connection.DisposeAsync();
     }
 }

@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
-using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
 
 namespace Millau.Tests.Wire;
@@ -12,18 +12,39 @@ internal sealed class TestProxy : IAsyncDisposable
 
     private readonly MillauProxy _proxy;
 
-    private TestProxy(MillauProxy proxy) => _proxy = proxy;
+    private TestProxy(MillauProxy proxy, RecordedLog log)
+    {
+        _proxy = proxy;
+        Log = log;
+    }
 
     public IPEndPoint EndPoint => _proxy.EndPoint;
 
     public MillauProxy Proxy => _proxy;
 
-    public static async Task<TestProxy> StartAsync(params ImmutableArray<Service> services)
+    public RecordedLog Log { get; }
+
+    /// <summary>Starts, and waits until all instances are known to accept connections.</summary>
+    public static Task<TestProxy> StartAsync(params ImmutableArray<Service> services) =>
+        StartAsync(TimeProvider.System, services);
+
+    /// <inheritdoc cref="StartAsync(ImmutableArray{Service})"/>
+    public static async Task<TestProxy> StartAsync(TimeProvider time, params ImmutableArray<Service> services)
     {
-        var proxy = new MillauProxy(ServedBy, TimeProvider.System, NullLoggerFactory.Instance);
+        var proxy = await StartUnprobedAsync(time, ServedBy, services);
+        await proxy.ApplyAsync(services);
+        return proxy;
+    }
+
+    /// <summary>Starts without waiting for anything.</summary>
+    public static async Task<TestProxy> StartUnprobedAsync(
+        TimeProvider time, string? servedBy, params ImmutableArray<Service> services)
+    {
+        var log = new RecordedLog();
+        var proxy = new MillauProxy(servedBy, time, log);
         proxy.Apply(new ServiceCatalog(services));
         await proxy.ListenAsync(IPAddress.Loopback, 0);
-        return new TestProxy(proxy);
+        return new TestProxy(proxy, log);
     }
 
     /// <summary>A service for all hosts and paths, with one instance for each address.</summary>
@@ -34,12 +55,21 @@ internal sealed class TestProxy : IAsyncDisposable
         Name = name,
         Hosts = ["*"],
         Path = "/",
-        Timeout = TimeSpan.FromSeconds(5),
+        Timeout = TimeSpan.FromSeconds(30),
         Retry = TimeSpan.FromSeconds(60),
         Instances = [.. instances.Select((e, i) => new Instance($"{name}.{i}", $"{name}-{i + 1}", e, InstancePhase.Running))],
     };
 
+    /// <summary>Makes a catalog effective without waiting for its instances.</summary>
     public void Apply(params ImmutableArray<Service> services) => _proxy.Apply(new ServiceCatalog(services));
+
+    /// <summary>Makes a catalog effective and waits until its instances are known to accept connections.</summary>
+    public async Task ApplyAsync(params ImmutableArray<Service> services)
+    {
+        Apply(services);
+        foreach (var instance in services.SelectMany(s => s.Instances))
+            await Log.WaitForAsync($"instance up .*address={instance.EndPoint}$");
+    }
 
     public Task<ScriptedConnection> ConnectAsync() => ScriptedConnection.ConnectAsync(EndPoint);
 
@@ -54,6 +84,17 @@ internal sealed class TestProxy : IAsyncDisposable
     /// <summary>A GET that closes the connection.</summary>
     public Task<string> GetAsync(string path = "/", string host = "a.test") =>
         RoundTripAsync($"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+
+    /// <summary>Lets time pass, bit by bit, until something has happened.</summary>
+    public static async Task<T> PassTimeAsync<T>(FakeTimeProvider time, Task<T> until)
+    {
+        await Eventually.TrueAsync(() =>
+        {
+            if (!until.IsCompleted) time.Advance(TimeSpan.FromMilliseconds(100));
+            return until.IsCompleted;
+        });
+        return await until;
+    }
 
     public ValueTask DisposeAsync() => _proxy.DisposeAsync();
 }
