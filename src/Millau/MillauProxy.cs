@@ -16,6 +16,7 @@ internal sealed class MillauProxy : IAsyncDisposable
 {
     private readonly UpstreamHeartbeat _heartbeat;
     private readonly LiveRoutes _routes;
+    private readonly Parking _parking;
     private readonly ProxyApplication _application;
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _logging;
@@ -34,13 +35,17 @@ internal sealed class MillauProxy : IAsyncDisposable
         var probe = new InstanceProbe(_heartbeat, availability, time, upstreamLog);
         _routes = new LiveRoutes(new UpstreamRegistry(_heartbeat, probe, availability, upstreamLog));
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
+        _parking = new Parking(availability, time);
         var forwarder = new Forwarder(
-            _routes, availability, new Parking(availability, time), _heartbeat, new ResponseRelay(servedBy), forwardingLog);
+            _routes, availability, _parking, _heartbeat, new ResponseRelay(servedBy), forwardingLog);
         _application = new ProxyApplication(forwarder, forwardingLog);
     }
 
     /// <summary>Where clients connect to; after <see cref="ListenAsync"/>.</summary>
     public IPEndPoint EndPoint => _server!.EndPoints[0];
+
+    /// <summary>Requests that wait for an instance on its way up.</summary>
+    public int WaitingRequests => _parking.Count;
 
     /// <summary>Makes a catalog effective. One caller at a time.</summary>
     public void Apply(ServiceCatalog catalog) => _routes.Apply(catalog);

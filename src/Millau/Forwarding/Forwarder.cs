@@ -284,6 +284,8 @@ internal sealed class Forwarder(
                 return context.Upgrade is null ? AttemptFailure.BrokenResponse : AttemptFailure.None;
             if (!connection.Head.IsInterim) return AttemptFailure.None;
             if (interim == MaxInterimResponses) return AttemptFailure.BrokenResponse;
+            // It is at work: its time begins anew. While a body is on its way, that keeps the time.
+            if (body.IsSent) connection.SetDeadline(timeout);
             if (status == StatusCodes.Status100Continue)
             {
                 if (awaitsContinue) body.Start(connection, timeout);
@@ -293,8 +295,6 @@ internal sealed class Forwarder(
             {
                 await Responses.ForwardInterimAsync(context, connection).ConfigureAwait(false);
             }
-            // It is at work: its time begins anew. While a body is on its way, that keeps the time.
-            if (body.IsSent) connection.SetDeadline(timeout);
         }
     }
 

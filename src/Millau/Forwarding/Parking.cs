@@ -31,6 +31,20 @@ internal sealed class Parking
         availability.Changed += WakeAll;
     }
 
+    /// <summary>Requests that have a place now.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var count = 0;
+                foreach (var (requests, _) in _usage.Values) count += requests;
+                return count;
+            }
+        }
+    }
+
     /// <summary>A place for one request, from its first wait to its answer. Null when the service's places are taken.</summary>
     /// <param name="service">The service that is waited for.</param>
     /// <param name="bytes">Bytes of the request body that are kept meanwhile.</param>

@@ -45,6 +45,13 @@ internal sealed class ProxyApplication(Forwarder forwarder, ILogger logger) : IH
             // Kestrel knows the status that belongs to it, if an answer can still be given.
             throw;
         }
+        catch (IOException e) when (!context.Response.HasStarted)
+        {
+            // Kestrel has no status for some broken bodies, such as a chunk size that no number holds.
+            Log.Refused(logger, context.ClientAddress, e.Message);
+            context.Response.Headers.Connection = "close";
+            await Responses.WriteAsync(context, StatusCodes.Status400BadRequest, "Bad request: the body is broken").ConfigureAwait(false);
+        }
         catch (Exception e)
         {
             Log.RequestFailed(logger, e, context.Request.Method, context.Host);

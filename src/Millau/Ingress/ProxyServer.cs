@@ -87,6 +87,8 @@ internal sealed class ProxyServer : IAsyncDisposable
     private static void Configure(KestrelServerOptions options)
     {
         options.AddServerHeader = false;
+        // A line that ends with a bare LF is one line to some and two to others. Read when the options are used first.
+        AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         // Bytes in, the same bytes out: what is no ASCII passes as it is.
         options.RequestHeaderEncodingSelector = static _ => Encoding.Latin1;
         options.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;

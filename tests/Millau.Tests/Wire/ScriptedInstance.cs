@@ -15,7 +15,7 @@ internal sealed class ScriptedInstance : IAsyncDisposable
     private readonly Channel<ScriptedConnection> _accepted = Channel.CreateUnbounded<ScriptedConnection>();
     private readonly List<ScriptedConnection> _open = [];
     private readonly Func<ScriptedConnection, Task>? _serve;
-    private readonly Task _accepting;
+    private Task _accepting = Task.CompletedTask;
     private Exception? _failure;
     private int _connections;
 
@@ -26,13 +26,13 @@ internal sealed class ScriptedInstance : IAsyncDisposable
     }
 
     /// <param name="serve">Called for each connection; what it throws, besides of the connection's end, fails the test.</param>
-    public ScriptedInstance(Func<ScriptedConnection, Task>? serve)
+    /// <param name="listens">False keeps the port shut until <see cref="Listen"/>.</param>
+    public ScriptedInstance(Func<ScriptedConnection, Task>? serve, bool listens = true)
     {
         _serve = serve;
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _listener.Listen(128);
         EndPoint = (IPEndPoint)_listener.LocalEndPoint!;
-        _accepting = AcceptAllAsync();
+        if (listens) Listen();
     }
 
     public IPEndPoint EndPoint { get; }
@@ -50,6 +50,13 @@ internal sealed class ScriptedInstance : IAsyncDisposable
                 await connection.SendAsync(response);
             }
         });
+
+    /// <summary>Opens the port.</summary>
+    public void Listen()
+    {
+        _listener.Listen(128);
+        _accepting = AcceptAllAsync();
+    }
 
     /// <summary>The next connection that carries a request; closed with the instance at the latest.</summary>
     public async Task<ScriptedConnection> AcceptAsync()

@@ -1,0 +1,107 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Millau.Tests.Wire;
+
+/// <summary>The end of a proxy that loses no request.</summary>
+public class DrainTests
+{
+    private const string Get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+    [Fact]
+    public async Task A_request_in_flight_finishes_and_a_kept_connection_gets_one_more_answer()
+    {
+        var time = new FakeTimeProvider();
+        await using var instance = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(time, TestProxy.Service(instance.EndPoint));
+        await using var busy = await proxy.ConnectAsync();
+        await using var kept = await proxy.ConnectAsync();
+        await kept.SendAsync(Get);
+        var first = await instance.AcceptAsync();
+        await first.ReadHeadAsync();
+        await first.SendAsync(Ok);
+        Assert.DoesNotContain("Connection: close", await kept.ReadResponseAsync());
+        await busy.SendAsync(Get);
+        await first.ReadHeadAsync();
+
+        var drain = proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => IsRefusedAsync(proxy).GetAwaiter().GetResult());
+        await kept.SendAsync(Get);
+        var second = await instance.AcceptAsync();
+        await second.ReadHeadAsync();
+        await second.SendAsync(Ok);
+        var answer = await kept.ReadToEndAsync();
+        Assert.Contains("\r\nConnection: close\r\n", answer);
+        Assert.EndsWith("\r\n\r\nok", answer);
+        Assert.False(drain.IsCompleted);
+        await first.SendAsync(Ok);
+
+        Assert.EndsWith("\r\n\r\nok", await busy.ReadResponseAsync());
+        await busy.DisposeAsync();
+        await TestProxy.PassTimeAsync(time, WithResultAsync(drain));
+    }
+
+    [Fact]
+    public async Task Idle_connections_are_closed_after_the_lame_duck_time()
+    {
+        var time = new FakeTimeProvider();
+        await using var instance = ScriptedInstance.Answering(Ok);
+        await using var proxy = await TestProxy.StartAsync(time, TestProxy.Service(instance.EndPoint));
+        await using var idle = await proxy.ConnectAsync();
+        await idle.SendAsync(Get);
+        await idle.ReadResponseAsync();
+
+        var drain = proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => IsRefusedAsync(proxy).GetAwaiter().GetResult());
+        Assert.False(idle.Socket.Poll(0, SelectMode.SelectRead));
+        await TestProxy.PassTimeAsync(time, WithResultAsync(drain));
+
+        Assert.Equal("", await idle.ReadToEndAsync());
+    }
+
+    [Fact]
+    public async Task Without_connections_it_ends_at_once()
+    {
+        await using var proxy = await TestProxy.StartAsync(new FakeTimeProvider(), TestProxy.Service());
+
+        await proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(30)).WaitAsync(ScriptedConnection.Deadline);
+
+        Assert.True(await IsRefusedAsync(proxy));
+    }
+
+    [Fact]
+    public async Task What_outlasts_the_grace_is_cut()
+    {
+        await using var instance = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await proxy.ConnectAsync();
+        await client.SendAsync(Get);
+        var upstream = await instance.AcceptAsync();
+        await upstream.ReadHeadAsync();
+
+        await proxy.Proxy.DrainAsync(TimeSpan.FromMilliseconds(200)).WaitAsync(ScriptedConnection.Deadline);
+
+        Assert.Equal("", await client.ReadToEndAsync());
+        Assert.Equal("", await upstream.ReadToEndAsync());
+    }
+
+    private static async Task<bool> WithResultAsync(Task task)
+    {
+        await task;
+        return true;
+    }
+
+    private static async Task<bool> IsRefusedAsync(TestProxy proxy)
+    {
+        try
+        {
+            await using var client = await proxy.ConnectAsync();
+            return false;
+        }
+        catch (SocketException)
+        {
+            return true;
+        }
+    }
+}
