@@ -29,6 +29,8 @@ internal sealed class Forwarder(
     // A server that asks for Expect but never says 100 gets the body all the same (RFC 9110 section 10.1.1).
     private static readonly TimeSpan ContinueTimeout = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan LastCallTimeout = TimeSpan.FromSeconds(1);
+
     private const int MaxInterimResponses = 16;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -247,9 +249,13 @@ internal sealed class Forwarder(
         }
         finally
         {
-            // A body that is still on its way ends with its connection.
-            if (!context.Body.IsSent) connection.Abort();
-            reusable &= await context.Body.StopAsync().ConfigureAwait(false);
+            // A body that is still on its way ends with its connection, except for its last call, which is about to return.
+            if (!context.Body.IsSent)
+            {
+                if (reusable && context.Body.IsEnding) connection.SetDeadline(LastCallTimeout);
+                else connection.Abort();
+            }
+            reusable &= await context.Body.StopAsync().ConfigureAwait(false) && connection.ClearDeadline();
             context.LetGo();
             if (reusable && !context.ClientGone) connection.Instance.Pool.Return(connection);
             else connection.Dispose();

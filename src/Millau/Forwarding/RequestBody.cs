@@ -33,6 +33,8 @@ internal sealed class RequestBody
     private bool _ended;
     private volatile bool _answered;
     private volatile bool _stopped;
+    private volatile bool _ending;
+    private long _taken;
     private Task<bool>? _sending;
 
     /// <summary>There is a body.</summary>
@@ -68,7 +70,8 @@ internal sealed class RequestBody
         // Chunked bodies need their framing, and are seldom small and complete.
         if (!Exists || Length <= 0 || Length > MaxWithHead || !_reader!.TryRead(out var read)) return;
         writer.Body(read.Buffer);
-        _ended = read.Buffer.Length == Length;
+        _taken = read.Buffer.Length;
+        _ended = _taken == Length;
         _reader.AdvanceTo(read.Buffer.End);
     }
 
@@ -92,12 +95,18 @@ internal sealed class RequestBody
         connection.ClearDeadline();
     }
 
+    /// <summary>
+    /// All of it was read from the client: what is under way is its last call, whose bytes the instance may have answered
+    /// before the call returned.
+    /// </summary>
+    public bool IsEnding => _ending;
+
     /// <summary>Ends the sending for this attempt, and says whether the whole body was sent.</summary>
     public async ValueTask<bool> StopAsync()
     {
         // Never begun: the head promised a body all the same, if there is more of it (RFC 9110 section 10.1.1).
         if (_sending is null) return IsSentWithHead;
-        if (!_sending.IsCompleted)
+        if (!_sending.IsCompleted && !_ending)
         {
             _stopped = true;
             _reader!.CancelPendingRead();
@@ -118,7 +127,8 @@ internal sealed class RequestBody
         _reader = null;
         _sending = null;
         ClientError = null;
-        Exists = _keep = _lost = _ended = _answered = _stopped = false;
+        Exists = _keep = _lost = _ended = _answered = _stopped = _ending = false;
+        _taken = 0;
         Length = -1;
     }
 
@@ -145,6 +155,8 @@ internal sealed class RequestBody
                 }
                 if (!buffer.IsEmpty)
                 {
+                    _taken += buffer.Length;
+                    _ending = _taken == Length;
                     Keep(buffer);
                     var sent = await SendAsync(connection, timeout, buffer).ConfigureAwait(false);
                     _reader.AdvanceTo(buffer.End);
@@ -157,6 +169,7 @@ internal sealed class RequestBody
                 _ended = read.IsCompleted;
                 if (_stopped && !_ended) return false;
             }
+            _ending = true;
             Arm(connection, timeout);
             return Length >= 0 || await connection.SendAsync(LastChunk).ConfigureAwait(false) >= 0;
         }

@@ -1,5 +1,3 @@
-using System.Buffers;
-using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.AspNetCore.Http;
@@ -26,13 +24,10 @@ internal enum RelayResult
     ClientGone,
 }
 
-/// <summary>Gives an instance's response to the client as it comes: the head, then the body in either framing.</summary>
+/// <summary>Gives an instance's response to the client: its head, less what ends here, and its body as it comes.</summary>
 /// <param name="servedBy">Millau's host name for <c>X-Served-By</c>; null leaves the debugging headers out.</param>
 internal sealed class ResponseRelay(string? servedBy)
 {
-    // The least to receive at once. What the writer gives is the rest of its block, if that is more, and that is received.
-    private const int MinReceive = 4 * 1024;
-
     private static readonly StringValues ViaMillau = "1.1 millau";
 
     private readonly StringValues _servedBy = servedBy;
@@ -77,76 +72,14 @@ internal sealed class ResponseRelay(string? servedBy)
         // 205 has no content (RFC 9110 section 15.3.6), but its framing may say otherwise.
         if (head.Status == 205 && head.ContentLength != 0) return RelayResult.Done;
         if (!hasBody) return Finish(connection);
-        var writer = body.Writer;
-        if (head.IsChunked) return await RelayChunkedAsync(connection, writer).ConfigureAwait(false);
-        return head.ContentLength >= 0
-            ? await RelayLengthAsync(connection, writer, head.ContentLength).ConfigureAwait(false)
-            : await RelayToEndAsync(connection, writer).ConfigureAwait(false);
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private static async ValueTask<RelayResult> RelayLengthAsync(
-        UpstreamConnection connection, PipeWriter writer, long left)
-    {
-        var buffered = connection.Buffered;
-        if (buffered.Length > 0)
+        var result = head switch
         {
-            var take = (int)Math.Min(left, buffered.Length);
-            writer.Write(buffered.Span[..take]);
-            connection.Consume(take);
-            left -= take;
-        }
-        while (left > 0)
-        {
-            var flushed = await writer.FlushAsync().ConfigureAwait(false);
-            if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
-            var memory = writer.GetMemory((int)Math.Min(left, MinReceive));
-            if (memory.Length > left) memory = memory[..(int)left];
-            var received = await connection.ReceiveAsync(memory).ConfigureAwait(false);
-            if (received <= 0) return RelayResult.Broken;
-            writer.Advance(received);
-            left -= received;
-            // Kestrel flushes a response's end by itself only if nothing of it went out before.
-            if (left == 0) await writer.FlushAsync().ConfigureAwait(false);
-        }
-        return Finish(connection);
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private static async ValueTask<RelayResult> RelayChunkedAsync(UpstreamConnection connection, PipeWriter writer)
-    {
-        var decoder = new ChunkedDecoder();
-        while (true)
-        {
-            while (!connection.Buffered.IsEmpty && !decoder.IsDone)
-            {
-                var input = connection.Buffered.Span;
-                if (!decoder.TryRead(input, out var consumed, out var data)) return RelayResult.Broken;
-                if (data > 0) writer.Write(input.Slice(consumed - data, data));
-                connection.Consume(consumed);
-            }
-            if (decoder.IsDone) return Finish(connection);
-            var flushed = await writer.FlushAsync().ConfigureAwait(false);
-            if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
-            if (await connection.FillAsync().ConfigureAwait(false) <= 0) return RelayResult.Broken;
-        }
-    }
-
-    // RFC 9112 section 6.3, case 8: the end of the connection is the end of the body.
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private static async ValueTask<RelayResult> RelayToEndAsync(UpstreamConnection connection, PipeWriter writer)
-    {
-        writer.Write(connection.Buffered.Span);
-        connection.Consume(connection.Buffered.Length);
-        while (true)
-        {
-            var flushed = await writer.FlushAsync().ConfigureAwait(false);
-            if (flushed.IsCompleted || flushed.IsCanceled) return RelayResult.ClientGone;
-            var received = await connection.ReceiveAsync(writer.GetMemory(MinReceive)).ConfigureAwait(false);
-            if (received < 0) return RelayResult.Broken;
-            if (received == 0) return RelayResult.Done;
-            writer.Advance(received);
-        }
+            { IsChunked: true } => await BodyRelay.RelayChunkedAsync(connection, body.Writer).ConfigureAwait(false),
+            { ContentLength: >= 0 } => await BodyRelay.RelayLengthAsync(connection, body.Writer, head.ContentLength)
+                .ConfigureAwait(false),
+            _ => await BodyRelay.RelayToEndAsync(connection, body.Writer).ConfigureAwait(false),
+        };
+        return result == RelayResult.Done && (head.IsChunked || head.ContentLength >= 0) ? Finish(connection) : result;
     }
 
     // Bytes behind the body belong to no request: the connection is not to be trusted with another.

@@ -23,6 +23,9 @@ internal sealed class UpstreamConnection : IDisposable
     private const int Idle = 1;
     private const int Closed = 2;
 
+    /// <summary>No byte is there at this moment; the connection is as it was.</summary>
+    public const int NothingYet = -2;
+
     private const long NoDeadline = 0;
     private const long Expired = -1;
 
@@ -88,6 +91,8 @@ internal sealed class UpstreamConnection : IDisposable
         if (!ClearDeadline()) return SocketError.TimedOut;
         if (result < 0)
             return _receive.SocketError == SocketError.Success ? SocketError.OperationAborted : _receive.SocketError;
+        // For TryReceive alone; the other calls do not block anyway.
+        _socket.Blocking = false;
         // Finds a host that vanished while a response streams: after 15 s of silence, three tries 5 s apart.
         _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
         _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
@@ -145,6 +150,34 @@ internal sealed class UpstreamConnection : IDisposable
         return received;
     }
 
+    /// <summary>As <see cref="FillAsync"/>, but takes only what is there: <see cref="NothingYet"/> if that is nothing.</summary>
+    public int TryFill()
+    {
+        if (_end == _buffer.Length) Grow();
+        var received = TryReceive(_buffer.AsSpan(_end));
+        if (received > 0) _end += received;
+        return received;
+    }
+
+    /// <summary>As <see cref="ReceiveAsync"/>, but takes only what is there: <see cref="NothingYet"/> if that is nothing.</summary>
+    public int TryReceive(Span<byte> target)
+    {
+        try
+        {
+            var received = _socket.Receive(target, SocketFlags.None, out var error);
+            return error switch
+            {
+                SocketError.Success => received,
+                SocketError.WouldBlock => NothingYet,
+                _ => -1,
+            };
+        }
+        catch (ObjectDisposedException)
+        {
+            return -1;
+        }
+    }
+
     /// <summary>Receives body bytes straight into a buffer of the caller. 0: the end; -1: the connection failed.</summary>
     public ValueTask<int> ReceiveAsync(Memory<byte> target) => _receive.Receive(_socket, target);
 
@@ -152,7 +185,11 @@ internal sealed class UpstreamConnection : IDisposable
     public void Consume(int count)
     {
         _start += count;
-        if (_start == _end) _start = _end = 0;
+        if (_start != _end) return;
+        var filled = _end == _buffer.Length;
+        _start = _end = 0;
+        // A large body, which takes fewer calls with a larger buffer.
+        if (filled && _buffer.Length < MaxBuffer) Grow();
     }
 
     /// <summary>Says that the instance will get no more from us, as a tunnel's client that has ended.</summary>
