@@ -1,0 +1,77 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+using Microsoft.Extensions.Logging;
+
+namespace Millau.Tests;
+
+/// <summary>What the documentation must not forget when the code changes.</summary>
+public class DocumentationTests
+{
+    private static readonly string Root = FindRoot();
+
+    [Fact]
+    public void Each_curl_line_of_a_stack_file_is_in_the_README()
+    {
+        var readme = CurlLines(Read("README.md")).ToHashSet();
+        var deployed = Directory.GetFiles(Path.Combine(Root, "deploy"), "*.yml").SelectMany(f => CurlLines(File.ReadAllText(f))).ToList();
+        Assert.NotEmpty(deployed);
+        Assert.All(deployed, line => Assert.Contains(line, readme));
+    }
+
+    [Fact]
+    public void Each_message_that_asks_for_somebody_is_explained()
+    {
+        var operations = Read("docs/operations.md");
+        var messages = typeof(Log).GetMethods(BindingFlags.Static | BindingFlags.Public)
+            .Select(m => m.GetCustomAttribute<LoggerMessageAttribute>())
+            .Where(m => m is { Level: >= LogLevel.Warning })
+            .Select(m => Beginning(m!.Message!))
+            .Where(m => m.Length > 0)
+            .ToList();
+        Assert.NotEmpty(messages);
+        Assert.All(messages, message => Assert.Contains("`" + message, operations));
+    }
+
+    [Fact]
+    public void Each_setting_is_in_the_README()
+    {
+        var readme = Read("README.md");
+        var names = typeof(Settings).GetFields(BindingFlags.Static | BindingFlags.Public)
+            .Where(f => f.IsLiteral && f.Name.EndsWith("Name", StringComparison.Ordinal))
+            .Select(f => (string)f.GetRawConstantValue()!)
+            .ToList();
+        Assert.NotEmpty(names);
+        Assert.All(names, name => Assert.Contains($"`{name}`", readme));
+    }
+
+    [Fact]
+    public void Each_link_leads_to_a_file()
+    {
+        var pages = Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md"));
+        var links = pages.SelectMany(page => Regex.Matches(File.ReadAllText(page), @"\]\((?!https?:)([^)#]+)[^)]*\)")
+            .Select(m => Path.Combine(Path.GetDirectoryName(page)!, m.Groups[1].Value))).ToList();
+        Assert.NotEmpty(links);
+        Assert.All(links, link => Assert.True(File.Exists(link), link));
+    }
+
+    /// <summary>The words before the first value.</summary>
+    private static string Beginning(string message) => string.Join(' ',
+        message.Split('{', ':', ',')[0].Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(word => !word.Contains('=')));
+
+    /// <summary>The commands, without what is said of them.</summary>
+    private static IEnumerable<string> CurlLines(string text) =>
+        Regex.Matches(text, @"^[# ]*(curl [^#\n]*)", RegexOptions.Multiline).Select(m => m.Groups[1].Value.Trim());
+
+    private static string Read(string path) => File.ReadAllText(Path.Combine(Root, path));
+
+    private static string FindRoot()
+    {
+        for (var directory = AppContext.BaseDirectory; directory is not null; directory = Path.GetDirectoryName(directory))
+        {
+            if (File.Exists(Path.Combine(directory, "Millau.slnx")))
+                return directory;
+        }
+
+        throw new InvalidOperationException("the tests do not run within the repository");
+    }
+}
