@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Millau.SwarmTests.Support;
 
 /// <summary>A plain container (<c>docker run -d</c>), removed when disposed.</summary>
@@ -36,6 +38,10 @@ internal sealed class Container : IAsyncDisposable
     }
 
     public Task<string> InspectAsync(string format) => Node.DockerAsync("inspect", "--format", format, Id);
+
+    /// <summary>When it was started last, by the Engine's clock, which is this machine's.</summary>
+    public async Task<DateTime> StartedAsync() => DateTime.Parse(await InspectAsync("{{.State.StartedAt}}"),
+        CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal | DateTimeStyles.AssumeUniversal);
 
     public Task<string> LogAsync() => Shell.RunAsync("sh", ["-c", "docker logs \"$0\" 2>&1", Id], Node.DockerHost);
 
