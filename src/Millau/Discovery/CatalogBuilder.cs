@@ -16,12 +16,17 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
 {
     private readonly Dictionary<(ServiceOrigin Origin, string Name), Known> _known = [];
     private readonly SaidOnce _said = new();
+    private readonly StopClock _stops = new(timing.StopNotice);
     private ServiceCatalog? _last;
+
+    /// <summary>The catalog will change though nothing else does.</summary>
+    public bool IsTimeRunning => _stops.IsRunning;
 
     /// <summary>The catalog of now, or null when it is the same as the one before.</summary>
     public ServiceCatalog? Build(IEnumerable<FoundService> found, Reach reach, ContainerNews news, TimeSpan now)
     {
         _said.BeginRound();
+        _stops.BeginRound();
         var unrouted = new List<UnroutedService>();
         var services = new List<Service>();
         foreach (var known in _known.Values)
@@ -37,6 +42,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         }
 
         _said.EndRound();
+        _stops.EndRound();
         services.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
         unrouted.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
         var catalog = new ServiceCatalog([.. services]) { Unrouted = [.. unrouted] };
@@ -134,7 +140,9 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         FoundInstance? unreachable = null;
         foreach (var instance in found.Instances)
         {
-            if (news.Judge(instance.ContainerId, instance.Phase, now) is not { } phase)
+            // Plain containers get no notice: what is listed as stopping there is unhealthy, and stays so.
+            var listed = found.Origin == ServiceOrigin.Swarm ? _stops.Judge(instance.Id, instance.Phase, now) : instance.Phase;
+            if (news.Judge(instance.ContainerId, listed, now) is not { } phase)
                 continue;
             if (reach.Choose(instance) is not { } address)
             {

@@ -61,7 +61,8 @@ internal sealed class ContainerNews(TimeSpan outweighs)
         return entry.State switch
         {
             State.Gone => null,
-            State.Killed or State.Unhealthy => InstancePhase.Stopping,
+            State.Killed => InstancePhase.Closing,
+            State.Unhealthy when listed == InstancePhase.Running => InstancePhase.Stopping,
             _ => listed,
         };
     }

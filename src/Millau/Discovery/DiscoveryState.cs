@@ -90,7 +90,7 @@ internal sealed class DiscoveryState
     public void PublishIfDue()
     {
         var now = Clock.Now;
-        if (!IsDirty && !News.IsAnyInForce(now))
+        if (!IsDirty && !News.IsAnyInForce(now) && !_builder.IsTimeRunning)
             return;
         IsDirty = false;
         // Half a picture at start would route requests to the wrong group; later the last good one stands in.

@@ -86,6 +86,12 @@ internal enum InstancePhase
     /// <summary>Meant to serve.</summary>
     Running,
 
-    /// <summary>Told to stop or found unhealthy; still serves for some seconds. A last resort.</summary>
+    /// <summary>To be stopped, or found unhealthy; serves for some seconds yet. A last resort.</summary>
     Stopping,
+
+    /// <summary>
+    /// Its process has been told to stop, or is about to be. It may close in the middle of a request, so it is given
+    /// only what may be sent again.
+    /// </summary>
+    Closing,
 }

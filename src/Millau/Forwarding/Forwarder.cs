@@ -65,10 +65,11 @@ internal sealed class Forwarder(
                 }
 
                 // 3.
-                var instance = state.Again ?? Choose(walk, context.Tried, ref state);
+                var instance = state.Again
+                    ?? InstanceSelector.Choose(walk, context.Tried, context.IsRepeatable, ref state.TriedLeftOut);
                 if (instance is null)
                 {
-                    if (Starting(walk) is not { } service)
+                    if (InstanceSelector.FindStarting(walk) is not { } service)
                     {
                         await GiveUpAsync(context, state.LastFailure).ConfigureAwait(false);
                         return;
@@ -126,29 +127,6 @@ internal sealed class Forwarder(
         if (!context.Writer.IsValid) return false;
         if (!context.ExpectsContinue) context.Body.AppendTo(context.Writer);
         return true;
-    }
-
-    // The best group that has somebody; if none has, one instance that is left out, rather than to fail at once.
-    private static UpstreamInstance? Choose(RouteWalk walk, List<UpstreamInstance> tried, ref Progress progress)
-    {
-        var leftOut = walk;
-        for (; walk.Current is { } route; walk.MoveNext())
-            if (route.Group.Pick(tried) is { } instance) return instance;
-        if (progress.TriedLeftOut) return null;
-        for (; leftOut.Current is { } route; leftOut.MoveNext())
-        {
-            if (route.Group.PickLeftOut(tried) is not { } instance) continue;
-            progress.TriedLeftOut = true;
-            return instance;
-        }
-        return null;
-    }
-
-    private static string? Starting(RouteWalk walk)
-    {
-        for (; walk.Current is { } route; walk.MoveNext())
-            if (route.Group.IsStarting) return route.Group.Services[0].Name;
-        return null;
     }
 
     private static async ValueTask<bool> WaitAsync(RequestContext context, Parking.Ticket ticket, long version)

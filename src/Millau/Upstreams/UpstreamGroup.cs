@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Millau.Discovery;
 
 namespace Millau.Upstreams;
 
@@ -48,8 +49,11 @@ internal sealed class UpstreamGroup
         if (_instances.Length == 0) return null;
         var next = _instances[Interlocked.Increment(ref _turn) % (uint)_instances.Length];
         if (next.IsReady && !tried.Contains(next)) return next;
-        return PickOther(tried, lastResort: false) ?? PickOther(tried, lastResort: true);
+        return PickOther(tried, static i => i.IsReady) ?? PickOther(tried, static i => i.IsLastResort);
     }
+
+    /// <summary>One that may close at any moment, and was not tried yet.</summary>
+    public UpstreamInstance? PickClosing(List<UpstreamInstance> tried) => PickOther(tried, static i => i.IsClosing);
 
     /// <summary>
     /// Of the instances that are left out, or have not accepted a connection for long, the one that has waited longest.
@@ -60,7 +64,8 @@ internal sealed class UpstreamGroup
         UpstreamInstance? longest = null;
         foreach (var instance in _instances)
         {
-            if (instance.IsRetired || instance.IsStarting || tried.Contains(instance)) continue;
+            if (instance.IsRetired || instance.IsStarting || instance.Phase == InstancePhase.Closing) continue;
+            if (tried.Contains(instance)) continue;
             if (longest is null || instance.LeftOutUntil < longest.LeftOutUntil) longest = instance;
         }
         return longest;
@@ -68,24 +73,21 @@ internal sealed class UpstreamGroup
 
     // The turn fell on an instance that cannot serve: its share is spread evenly over those that can, rather than
     // given to its neighbour.
-    private UpstreamInstance? PickOther(List<UpstreamInstance> tried, bool lastResort)
+    private UpstreamInstance? PickOther(List<UpstreamInstance> tried, Func<UpstreamInstance, bool> isCandidate)
     {
         var count = 0;
         foreach (var instance in _instances)
-            if (IsCandidate(instance, tried, lastResort)) count++;
+            if (isCandidate(instance) && !tried.Contains(instance)) count++;
         if (count == 0) return null;
         var turn = (int)(Interlocked.Increment(ref _spareTurn) % (uint)count);
         UpstreamInstance? found = null;
         foreach (var instance in _instances)
         {
             // States may change between the two rounds; the last candidate seen does then.
-            if (!IsCandidate(instance, tried, lastResort)) continue;
+            if (!isCandidate(instance) || tried.Contains(instance)) continue;
             found = instance;
             if (turn-- == 0) break;
         }
         return found;
     }
-
-    private static bool IsCandidate(UpstreamInstance instance, List<UpstreamInstance> tried, bool lastResort) =>
-        (lastResort ? instance.IsLastResort : instance.IsReady) && !tried.Contains(instance);
 }

@@ -68,6 +68,9 @@ internal sealed class UpstreamInstance
     /// <summary>About to stop, but still serves: takes requests only when no other instance can.</summary>
     public bool IsLastResort => _phase == InstancePhase.Stopping && !IsLeftOut && !_retired;
 
+    /// <summary>May close at any moment: takes only requests that may be sent again, or that nobody else will ever take.</summary>
+    public bool IsClosing => _phase == InstancePhase.Closing && !IsLeftOut && !_retired;
+
     /// <summary>Failed not long ago.</summary>
     public bool IsLeftOut
     {

@@ -73,8 +73,9 @@ internal sealed class UpstreamRegistry(
         }
         if (entry.Instance.Phase != instance.Phase)
         {
+            var ran = entry.Instance.Phase == InstancePhase.Running;
             entry.Instance.Phase = instance.Phase;
-            if (instance.Phase == InstancePhase.Stopping)
+            if (ran)
                 Log.InstanceStopping(logger, instance.Name, instance.EndPoint);
         }
         known[key] = entry;

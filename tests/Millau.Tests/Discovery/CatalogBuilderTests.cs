@@ -142,11 +142,26 @@ public sealed class CatalogBuilderTests : ILogger
     }
 
     [Fact]
+    public void A_task_that_is_to_stop_is_closing_before_its_signal_comes()
+    {
+        var stopping = App() with { Instances = [Instance("t", InstancePhase.Stopping)] };
+        Build(0, App());
+        Assert.Equal(InstancePhase.Stopping, Assert.Single(Build(10, stopping)!.Services[0].Instances).Phase);
+        Assert.True(_builder.IsTimeRunning);
+        Assert.Null(Build(12.4, stopping));
+        Assert.Equal(InstancePhase.Closing, Assert.Single(Build(12.5, stopping)!.Services[0].Instances).Phase);
+        Assert.False(_builder.IsTimeRunning);
+        // Called back, as by a rollback: its next stop has its own time.
+        Assert.Equal(InstancePhase.Running, Assert.Single(Build(13, App())!.Services[0].Instances).Phase);
+        Assert.Equal(InstancePhase.Stopping, Assert.Single(Build(20, stopping)!.Services[0].Instances).Phase);
+    }
+
+    [Fact]
     public void Events_outweigh_the_lists()
     {
         Build(0, App());
         _news.OnKill("c-t", TimeSpan.FromSeconds(1));
-        Assert.Equal(InstancePhase.Stopping, Assert.Single(Build(1, App())!.Services[0].Instances).Phase);
+        Assert.Equal(InstancePhase.Closing, Assert.Single(Build(1, App())!.Services[0].Instances).Phase);
         _news.OnDie("c-t", TimeSpan.FromSeconds(2));
         Assert.Empty(Build(2, App())!.Services[0].Instances);
         _news.OnStart("c-t", TimeSpan.FromSeconds(3));

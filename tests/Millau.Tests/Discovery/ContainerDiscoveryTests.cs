@@ -16,7 +16,7 @@ public class ContainerDiscoveryTests
         Assert.Equal("127.0.0.9:80", run.InstancesOf("web")[0].EndPoint.ToString());
 
         engine.Emit("container", "kill", web.Id, ("signal", "15"));
-        await run.Until(_ => run.InstancesOf("web") is [{ Phase: InstancePhase.Stopping }], "told to stop");
+        await run.Until(_ => run.InstancesOf("web") is [{ Phase: InstancePhase.Closing }], "told to stop");
         engine.Change(_ => web.State = "exited");
         engine.Emit("container", "die", web.Id);
         await run.Until(_ => run.Find("web") is { Instances.IsEmpty: true }, "known but down");
@@ -45,10 +45,10 @@ public class ContainerDiscoveryTests
         engine.AddContainer("later");
         await run.Until(_ => run.InstancesOf("later").Length == 1, "later");
         if (isStopping)
-            await run.Until(_ => run.InstancesOf("web") is [{ Phase: InstancePhase.Stopping }], "stops");
+            await run.Until(_ => run.InstancesOf("web") is [{ Phase: InstancePhase.Closing }], "stops");
         else
             await run.Until(() => signal is not "28" || run.Count($"/containers/{web.Id}/json") == 1, "inspected");
-        Assert.Equal(isStopping ? InstancePhase.Stopping : InstancePhase.Running, run.InstancesOf("web")[0].Phase);
+        Assert.Equal(isStopping ? InstancePhase.Closing : InstancePhase.Running, run.InstancesOf("web")[0].Phase);
     }
 
     [Fact]
@@ -85,7 +85,7 @@ public class ContainerDiscoveryTests
         Assert.Single(run.InstancesOf("app"));
         await run.Until(() => engine.OpenStreams == 1, "a stream");
         engine.Emit("container", "kill", task.ContainerId, ("signal", "15"), ("com.docker.swarm.service.id", app.Id));
-        await run.Until(_ => run.InstancesOf("app") is [{ Phase: InstancePhase.Stopping }], "told to stop");
+        await run.Until(_ => run.InstancesOf("app") is [{ Phase: InstancePhase.Closing }], "told to stop");
     }
 
     [Fact]

@@ -15,10 +15,10 @@ public class ContainerNewsTests
     }
 
     [Fact]
-    public void A_killed_container_is_a_last_resort_then_gone()
+    public void A_killed_container_is_closing_then_gone()
     {
         _news.OnKill("c", At(0));
-        Assert.Equal(InstancePhase.Stopping, Judge(1));
+        Assert.Equal(InstancePhase.Closing, Judge(1));
         _news.OnDie("c", At(2));
         Assert.Null(Judge(3));
         // Docker's own order: a kill event may still follow.
@@ -30,7 +30,7 @@ public class ContainerNewsTests
     public void One_that_survived_its_kill_serves_again_after_thirty_seconds()
     {
         _news.OnKill("c", At(0));
-        Assert.Equal(InstancePhase.Stopping, Judge(29.9));
+        Assert.Equal(InstancePhase.Closing, Judge(29.9));
         Assert.True(_news.IsAnyInForce(At(30)));
         Assert.Equal(InstancePhase.Running, Judge(30));
         Assert.False(_news.IsAnyInForce(At(33)));
@@ -57,7 +57,14 @@ public class ContainerNewsTests
         Assert.Equal(1, _news.Epoch("c"));
         _news.OnKill("c", At(4));
         _news.OnHealthy("c", At(5));
-        Assert.Equal(InstancePhase.Stopping, Judge(6));
+        Assert.Equal(InstancePhase.Closing, Judge(6));
+    }
+
+    [Fact]
+    public void Unhealthy_takes_nothing_back_from_one_that_is_closing()
+    {
+        _news.OnUnhealthy("c", At(0));
+        Assert.Equal(InstancePhase.Closing, _news.Judge("c", InstancePhase.Closing, At(1)));
     }
 
     [Fact]

@@ -46,6 +46,20 @@ public sealed class UpstreamGroupTests : IDisposable
     }
 
     [Fact]
+    public void One_that_is_closing_is_picked_only_as_such()
+    {
+        var service = Service("app", 2);
+        var group = new UpstreamGroup([service]);
+        service.Instances[0].Phase = InstancePhase.Closing;
+        service.Instances[1].LeaveOut();
+
+        Assert.Null(group.Pick(None));
+        Assert.Same(service.Instances[1], group.PickLeftOut(None));
+        Assert.Same(service.Instances[0], group.PickClosing(None));
+        Assert.Null(group.PickClosing([service.Instances[0]]));
+    }
+
+    [Fact]
     public void Those_that_were_tried_are_not_picked_again()
     {
         var service = Service("app", 3);

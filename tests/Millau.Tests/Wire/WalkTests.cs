@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
 
@@ -6,6 +7,8 @@ namespace Millau.Tests.Wire;
 /// <summary>Groups that have nobody: passed over, waited for, or the end of it.</summary>
 public class WalkTests
 {
+    private const string Post = "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
     private const string Get = "GET /api/x HTTP/1.1\r\nHost: www.a.test\r\n\r\n";
 
     [Fact]
@@ -84,7 +87,7 @@ public class WalkTests
         await using var proxy = await TestProxy.StartAsync(nobody);
 
         var answers = Enumerable.Range(0, 20).Select(_ => proxy.GetAsync()).ToList();
-        answers.Add(proxy.RoundTripAsync("POST / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+        answers.Add(proxy.RoundTripAsync(Post));
         await Eventually.TrueAsync(() => proxy.Proxy.WaitingRequests == 21);
         Assert.DoesNotContain(answers, a => a.IsCompleted);
         proxy.Apply(TestProxy.Service("app", instance.EndPoint));
@@ -112,6 +115,31 @@ public class WalkTests
             while (await connection.ReadHeadAsync() is { Length: > 0 })
                 await connection.SendAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nup");
         }
+    }
+
+    [Fact]
+    public async Task An_instance_that_is_closing_gets_only_what_may_be_sent_again_while_another_is_on_its_way()
+    {
+        await using var old = Saying("old");
+        await using var successor = Saying("new");
+        await using var proxy = await TestProxy.StartAsync(Closing(old.EndPoint) with { IsStarting = true });
+
+        Assert.EndsWith("\r\n\r\nold", await proxy.GetAsync());
+        var post = proxy.RoundTripAsync(Post);
+        await Eventually.TrueAsync(() => proxy.Proxy.WaitingRequests == 1);
+        var service = TestProxy.Service("app", old.EndPoint, successor.EndPoint);
+        proxy.Apply(service with { Instances = [service.Instances[0] with { Phase = InstancePhase.Closing }, service.Instances[1]] });
+
+        Assert.EndsWith("\r\n\r\nnew", await post);
+    }
+
+    [Fact]
+    public async Task An_instance_that_is_closing_gets_everything_if_there_is_nothing_to_wait_for()
+    {
+        await using var old = Saying("old");
+        await using var proxy = await TestProxy.StartAsync(Closing(old.EndPoint));
+
+        Assert.EndsWith("\r\n\r\nold", await proxy.RoundTripAsync(Post));
     }
 
     [Fact]
@@ -168,4 +196,10 @@ public class WalkTests
 
     private static ScriptedInstance Saying(string text) =>
         ScriptedInstance.Answering($"HTTP/1.1 200 OK\r\nContent-Length: {text.Length}\r\n\r\n{text}");
+
+    private static Service Closing(IPEndPoint endPoint)
+    {
+        var service = TestProxy.Service("app", endPoint);
+        return service with { Instances = [service.Instances[0] with { Phase = InstancePhase.Closing }] };
+    }
 }

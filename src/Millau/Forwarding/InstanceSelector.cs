@@ -1,0 +1,47 @@
+using Millau.Routing;
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>Which instance gets a request: over all groups that match, and over all states an instance can be in.</summary>
+internal static class InstanceSelector
+{
+    /// <summary>
+    /// The next instance for a request. In this order: one that is ready or a last resort, in the best group that has
+    /// one; one that is closing, if the request may be sent again; one that is left out, once a request, rather than
+    /// to fail at once; one that is closing, whatever the request, if nothing is on its way up to wait for.
+    /// </summary>
+    /// <param name="walk">The routes that match.</param>
+    /// <param name="tried">Those that had their attempt.</param>
+    /// <param name="repeatable">The request may be sent again.</param>
+    /// <param name="triedLeftOut">One that was left out had its attempt.</param>
+    public static UpstreamInstance? Choose(
+        RouteWalk walk, List<UpstreamInstance> tried, bool repeatable, ref bool triedLeftOut)
+    {
+        for (var routes = walk; routes.Current is { } route; routes.MoveNext())
+            if (route.Group.Pick(tried) is { } instance) return instance;
+        if (repeatable && ChooseClosing(walk, tried) is { } closing) return closing;
+        for (var routes = walk; !triedLeftOut && routes.Current is { } route; routes.MoveNext())
+        {
+            if (route.Group.PickLeftOut(tried) is not { } instance) continue;
+            triedLeftOut = true;
+            return instance;
+        }
+        return repeatable || FindStarting(walk) is not null ? null : ChooseClosing(walk, tried);
+    }
+
+    /// <summary>The name of a service, in any group that matches, that has an instance on its way up; or null.</summary>
+    public static string? FindStarting(RouteWalk walk)
+    {
+        for (; walk.Current is { } route; walk.MoveNext())
+            if (route.Group.IsStarting) return route.Group.Services[0].Name;
+        return null;
+    }
+
+    private static UpstreamInstance? ChooseClosing(RouteWalk walk, List<UpstreamInstance> tried)
+    {
+        for (; walk.Current is { } route; walk.MoveNext())
+            if (route.Group.PickClosing(tried) is { } instance) return instance;
+        return null;
+    }
+}
