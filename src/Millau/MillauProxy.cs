@@ -15,6 +15,7 @@ namespace Millau;
 internal sealed class MillauProxy : IAsyncDisposable
 {
     private readonly UpstreamHeartbeat _heartbeat;
+    private readonly UpstreamRegistry _upstreams;
     private readonly LiveRoutes _routes;
     private readonly Parking _parking;
     private readonly ProxyApplication _application;
@@ -33,7 +34,8 @@ internal sealed class MillauProxy : IAsyncDisposable
         var availability = new Availability();
         var upstreamLog = logging.CreateLogger("Millau.Upstreams");
         var probe = new InstanceProbe(_heartbeat, availability, time, upstreamLog);
-        _routes = new LiveRoutes(new UpstreamRegistry(_heartbeat, probe, availability, upstreamLog));
+        _upstreams = new UpstreamRegistry(_heartbeat, probe, availability, upstreamLog);
+        _routes = new LiveRoutes(_upstreams);
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
         var forwarder = new Forwarder(
@@ -62,7 +64,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (_server is not null) await _server.DisposeAsync().ConfigureAwait(false);
-        _routes.Apply(ServiceCatalog.Empty);
+        _upstreams.Close();
         _heartbeat.Dispose();
     }
 }

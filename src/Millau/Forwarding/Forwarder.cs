@@ -4,6 +4,7 @@ using System.Runtime.ExceptionServices;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using Millau.Discovery;
 using Millau.Routing;
 using Millau.Upstreams;
 
@@ -151,7 +152,8 @@ internal sealed class Forwarder(
         // 5. Who is to blame.
         Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name,
             RetryRule.Describe(failure));
-        if (RetryRule.BlamesInstance(failure) && instance.LeaveOut())
+        // That one which is to stop fails is no news.
+        if (RetryRule.BlamesInstance(failure) && instance.LeaveOut() && instance.Phase == InstancePhase.Running)
             Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint,
                 RetryRule.Describe(failure), instance.Service.Retry.TotalSeconds);
         return failure;

@@ -95,6 +95,8 @@ internal sealed class ProxyServer : IAsyncDisposable
         var limits = options.Limits;
         // Bodies are streamed, so their size is the business of the instances.
         limits.MaxRequestBodySize = null;
+        // What a client may send ahead of an instance that does not take it yet, for each connection.
+        limits.MaxRequestBufferSize = 256 * 1024;
         // An upload may pause, as a two-way stream does; one that trickles for a minute on end is cut.
         limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: TimeSpan.FromMinutes(1));
     }

@@ -55,6 +55,12 @@ internal sealed class UpstreamRegistry(
         availability.Change();
     }
 
+    /// <summary>The end of the process: closes what is idle, without a word for each instance.</summary>
+    public void Close()
+    {
+        foreach (var known in _known.Values) known.Instance.Retire();
+    }
+
     private UpstreamInstance Take(
         Instance instance, Dictionary<(string, IPEndPoint), Known> known, List<UpstreamInstance> fresh)
     {
