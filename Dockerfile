@@ -1,7 +1,7 @@
 # The image of ./image for those who have Docker and no .NET SDK: docker build -t millau .
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 RUN apt-get update \
- && apt-get install -y --no-install-recommends gcc libc6-dev zlib1g-dev ca-certificates \
+ && apt-get install -y --no-install-recommends gcc libc6-dev ca-certificates \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
