@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 
 namespace Millau.Ingress;
@@ -11,6 +12,7 @@ internal sealed class DrainableTransport(IConnectionListenerFactory inner) : ICo
 {
     private readonly Lock _lock = new();
     private readonly List<Listener> _listeners = [];
+    private readonly List<Socket> _sockets = [];
     private int _open;
 
     /// <summary>Connections of clients that are open.</summary>
@@ -23,11 +25,20 @@ internal sealed class DrainableTransport(IConnectionListenerFactory inner) : ICo
         return listener;
     }
 
-    /// <summary>Stops accepting. Open connections go on.</summary>
+    /// <summary>Remembers a socket that a listener accepts on.</summary>
+    public Socket Keep(Socket listening)
+    {
+        lock (_lock) _sockets.Add(listening);
+        return listening;
+    }
+
+    /// <summary>Stops accepting: new clients are refused, nobody is reset. Open connections go on.</summary>
     public async Task StopAcceptingAsync()
     {
         Listener[] listeners;
-        lock (_lock) listeners = [.. _listeners];
+        Socket[] sockets;
+        lock (_lock) (listeners, sockets) = ([.. _listeners], [.. _sockets]);
+        await Task.WhenAll(sockets.Select(ListenGate.ShutAsync)).ConfigureAwait(false);
         foreach (var listener in listeners) await listener.UnbindAsync().ConfigureAwait(false);
     }
 

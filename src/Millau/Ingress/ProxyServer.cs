@@ -57,7 +57,12 @@ internal sealed class ProxyServer : IAsyncDisposable
                 .AddSingleton<IMemoryPoolFactory<byte>>(new BlockMemoryPool.Factory())
                 // Continuations run on the thread that saw the socket become ready: nothing on a request's way blocks,
                 // and each hop to another thread costs more than the work itself.
-                .Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true)
+                .Configure<SocketTransportOptions>(sockets =>
+                {
+                    sockets.UnsafePreferInlineScheduling = true;
+                    sockets.CreateBoundListenSocket = endPoint =>
+                        transport!.Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint));
+                })
                 .AddSingleton<IConnectionListenerFactory>(provider => transport = new DrainableTransport(
                     new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging))))
             .ConfigureAwait(false);

@@ -43,6 +43,39 @@ public class DrainTests
     }
 
     [Fact]
+    public async Task A_client_that_connects_while_the_listener_closes_is_served_or_refused_but_never_reset()
+    {
+        for (var round = 0; round < 5; round++)
+        {
+            await using var instance = ScriptedInstance.Answering(Ok);
+            await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+            var served = 0;
+            var clients = Enumerable.Range(0, 16).Select(_ => Task.Run(async () =>
+            {
+                while (true)
+                {
+                    using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+                    try
+                    {
+                        await socket.ConnectAsync(proxy.EndPoint);
+                    }
+                    catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
+                    {
+                        return;
+                    }
+                    await socket.SendAsync(System.Text.Encoding.ASCII.GetBytes(Get));
+                    Assert.NotEqual(0, await socket.ReceiveAsync(new byte[4096]));
+                    Interlocked.Increment(ref served);
+                }
+            })).ToArray();
+            await Eventually.TrueAsync(() => served > 50);
+            var drain = proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(10));
+            await Task.WhenAll(clients).WaitAsync(TimeSpan.FromSeconds(30));
+            await drain;
+        }
+    }
+
+    [Fact]
     public async Task Idle_connections_are_closed_after_the_lame_duck_time()
     {
         var time = new FakeTimeProvider();
