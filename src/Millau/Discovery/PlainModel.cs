@@ -51,7 +51,7 @@ internal static class PlainModel
         var deciding = (running.Count > 0 ? running : [.. group])
             .OrderByDescending(c => c.Created).ThenBy(c => c.Id, StringComparer.Ordinal).ToList();
         var labels = MillauLabels(deciding[0]);
-        var others = deciding.Skip(1).Where(c => !MillauLabels(c).SequenceEqual(labels)).Select(ContainerName).ToList();
+        var others = deciding.Skip(1).Where(c => !MillauLabels(c).SequenceEqual(labels)).ToList();
         return new FoundService
         {
             Origin = ServiceOrigin.Containers,
@@ -61,8 +61,9 @@ internal static class PlainModel
             IsStarting = group.Any(c => c.State == "restarting" || (c.State == "running" && HealthOf(c) == Health.Starting)),
             Notice = others.Count == 0
                 ? ""
-                : $"millau labels of {string.Join(", ", others)} differ from those of the newest container "
-                  + $"{ContainerName(deciding[0])}, which hold for all; allowed are the same on each",
+                : $"millau labels of {string.Join(", ", others.Select(ContainerName))} differ from those of the newest "
+                  + $"container {ContainerName(deciding[0])}, which hold for all: "
+                  + $"{Difference(MillauLabels(others[0]), labels)}; allowed are the same on each",
         };
     }
 
@@ -76,6 +77,17 @@ internal static class PlainModel
 
     private static List<KeyValuePair<string, string?>> MillauLabels(ContainerModel container) =>
         [.. (container.Labels ?? []).Where(l => ServiceLabels.IsMillau(l.Key)).OrderBy(l => l.Key, StringComparer.Ordinal)];
+
+    /// <summary>The labels that differ, as <c>name="theirs" there, "ours" here</c>. Values of certificates and keys stay unsaid.</summary>
+    private static string Difference(
+        List<KeyValuePair<string, string?>> theirs, List<KeyValuePair<string, string?>> ours) =>
+        string.Join(", ", theirs.Except(ours).Concat(ours.Except(theirs)).Select(l => l.Key).Distinct().Select(name =>
+            name.EndsWith(".cert", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".key", StringComparison.OrdinalIgnoreCase)
+                ? name
+                : $"{name}={Value(theirs, name)} there, {Value(ours, name)} here"));
+
+    private static string Value(List<KeyValuePair<string, string?>> labels, string name) =>
+        labels.Exists(l => l.Key == name) ? $"\"{labels.Find(l => l.Key == name).Value}\"" : "unset";
 
     private static string ServiceName(ContainerModel container) =>
         container.Labels?.GetValueOrDefault(ComposeService) is { Length: > 0 } name ? name : ContainerName(container);

@@ -142,6 +142,21 @@ public class ModelTests
     }
 
     [Fact]
+    public void A_key_that_differs_between_containers_is_named_but_not_told()
+    {
+        ContainerModel With(string id, string key) => Container("running", "Up") with
+        {
+            Id = id, Names = ["/web"],
+            Labels = new() { ["millau.enabled"] = "true", ["millau.port"] = "80", ["millau.key"] = key },
+        };
+
+        var notice = Assert.Single(PlainModel.Services([With("a", "SECRET-1"), With("b", "SECRET-2")])).Notice;
+
+        Assert.Contains("millau.key", notice, StringComparison.Ordinal);
+        Assert.DoesNotContain("SECRET", notice, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_newest_running_container_decides_on_labels_and_the_others_are_named()
     {
         ContainerModel With(string id, long created, string port, string state = "running") =>
@@ -154,6 +169,7 @@ public class ModelTests
         var service = Assert.Single(PlainModel.Services([With("a", 1, "80"), With("b", 3, "90"), With("c", 2, "90")]));
         Assert.Equal("90", Assert.Single(service.Labels).Value);
         Assert.Contains("web-a differ from those of the newest container web-b", service.Notice, StringComparison.Ordinal);
+        Assert.Contains("millau.port=\"80\" there, \"90\" here", service.Notice, StringComparison.Ordinal);
         // One that was replaced has no say.
         Assert.Empty(Assert.Single(PlainModel.Services([With("a", 1, "80", "exited"), With("b", 3, "90")])).Notice);
     }
