@@ -43,7 +43,7 @@ internal sealed class DemoMillau : IAsyncDisposable
         var millau = new DemoMillau(proxy, discovery, telemetry);
         await discovery.FirstRead;
         millau._reporting = TimeProvider.System.CreateTimer(
-            _ => Report(discovery.Health, health), null, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+            _ => MillauProcess.Report(discovery.Health, health), null, TimeSpan.Zero, TimeSpan.FromSeconds(1));
         await proxy.ListenAsync(IPAddress.Loopback, 0);
         health.Up(Health.Listeners);
         return millau;
@@ -60,13 +60,5 @@ internal sealed class DemoMillau : IAsyncDisposable
         await _proxy.DisposeAsync();
         _discovery.Dispose();
         _stop.Dispose();
-    }
-
-    private static void Report(DiscoveryHealth discovery, Health health)
-    {
-        if (discovery.IsReachable)
-            health.Up(Health.Engine);
-        else
-            health.Down(Health.Engine, discovery.LastError);
     }
 }

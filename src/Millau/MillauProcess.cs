@@ -65,7 +65,8 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
     // The first signal drains; a second one means that somebody does not want to wait, and takes its default course.
     private static void OnSignal(PosixSignalContext signal, TaskCompletionSource stop) => signal.Cancel = stop.TrySetResult();
 
-    private static void Report(DiscoveryHealth discovery, Health health)
+    /// <summary>Carries the state of discovery over to the health of the process.</summary>
+    public static void Report(DiscoveryHealth discovery, Health health)
     {
         if (discovery.IsReachable) health.Up(Health.Engine);
         else health.Down(Health.Engine, discovery.LastError);

@@ -52,9 +52,11 @@ internal static class RequestHead
     /// </summary>
     public static string? ReadUpgrade(IFeatureCollection features, IHeaderDictionary headers)
     {
+        // Most requests want none, and are to pay for no more than this look.
         var upgrade = headers.Upgrade;
+        if (upgrade.Count != 1) return null;
         if (features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true }) return null;
-        if (upgrade.Count != 1 || features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
+        if (features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
         var value = upgrade[0]!;
         return HeaderRules.Names(value, "h2c") ? null : value;
     }

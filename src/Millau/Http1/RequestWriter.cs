@@ -87,9 +87,6 @@ internal sealed class RequestWriter
         _length += length;
     }
 
-    /// <summary>Takes back what was written after the first <paramref name="length"/> bytes.</summary>
-    public void Truncate(int length) => _length = length;
-
     /// <summary>Gives the buffer back; the next <see cref="Start"/> takes a new one.</summary>
     public void Release()
     {

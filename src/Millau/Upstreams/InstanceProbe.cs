@@ -51,16 +51,6 @@ internal sealed class InstanceProbe(
             return e.SocketErrorCode;
         }
         using (connection)
-        {
-            try
-            {
-                return await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
-            }
-            catch (SocketException e)
-            {
-                // Reset while its options were set. Nobody awaits a probe, so nothing may end it but its result.
-                return e.SocketErrorCode;
-            }
-        }
+            return await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
     }
 }

@@ -83,7 +83,7 @@ internal sealed class UpstreamConnection : IDisposable
     /// </summary>
     public bool IsSpoilt => !_receiving || _receive.IsCompleted;
 
-    /// <summary>Connects and begins to watch the connection.</summary>
+    /// <summary>Connects and begins to watch the connection. Whatever fails is the value; the caller disposes then.</summary>
     public async ValueTask<SocketError> ConnectAsync(TimeSpan timeout)
     {
         SetDeadline(timeout);
@@ -91,13 +91,15 @@ internal sealed class UpstreamConnection : IDisposable
         if (!ClearDeadline()) return SocketError.TimedOut;
         if (result < 0)
             return _receive.SocketError == SocketError.Success ? SocketError.OperationAborted : _receive.SocketError;
-        // For TryReceive alone; the other calls do not block anyway.
-        _socket.Blocking = false;
-        // Finds a host that vanished while a response streams: after 15 s of silence, three tries 5 s apart.
-        _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 5);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+        try
+        {
+            SetOptions();
+        }
+        catch (SocketException e)
+        {
+            // Reset meanwhile.
+            return e.SocketErrorCode;
+        }
         Watch();
         return SocketError.Success;
     }
@@ -294,6 +296,17 @@ internal sealed class UpstreamConnection : IDisposable
         _send.Dispose();
     }
 
+    private void SetOptions()
+    {
+        // For TryReceive alone; the other calls do not block anyway.
+        _socket.Blocking = false;
+        // Finds a host that vanished while a response streams: after 15 s of silence, three tries 5 s apart.
+        _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
+        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 5);
+        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+    }
+
     private void Watch()
     {
         _start = _end = 0;
@@ -323,7 +336,7 @@ internal sealed class UpstreamConnection : IDisposable
     // Runs on the socket's thread, before a waiting request sees the result.
     private void OnReceived()
     {
-        if (Volatile.Read(ref _state) == Idle) Instance.Pool.CloseEnded(this);
+        if (Volatile.Read(ref _state) == Idle) Instance.Pool.CloseIdle(this);
     }
 
     private void MoveToFront()

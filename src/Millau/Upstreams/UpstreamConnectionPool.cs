@@ -12,14 +12,6 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     private readonly List<UpstreamConnection> _idle = [];
     private bool _closed;
 
-    public int IdleCount
-    {
-        get
-        {
-            lock (_lock) return _idle.Count;
-        }
-    }
-
     /// <summary>Takes the connection that was used last. The caller owns it from then on.</summary>
     public UpstreamConnection? TryRent()
     {
@@ -51,19 +43,22 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
             closed = _closed;
             if (!closed) _idle.Add(connection);
         }
-        // It may have ended between its going idle and its being in the list, where CloseEnded looked for it.
-        if (closed || connection.IsEnded) CloseEnded(connection);
+        // It may have ended between its going idle and its being in the list, where CloseIdle looked for it.
+        if (closed || connection.IsEnded) CloseIdle(connection);
     }
 
-    /// <summary>Closes an idle connection that has ended or received what nobody asked for.</summary>
-    public void CloseEnded(UpstreamConnection connection)
+    /// <summary>
+    /// Closes a connection if it is idle: it has ended, received what nobody asked for, or its time is over.
+    /// </summary>
+    public void CloseIdle(UpstreamConnection connection)
     {
         if (!connection.TryClose()) return;
-        Forget(connection);
+        lock (_lock)
+        {
+            var place = _idle.LastIndexOf(connection);
+            if (place >= 0) _idle.RemoveAt(place);
+        }
     }
-
-    /// <summary>Closes a connection if it is idle and its time is over.</summary>
-    public void CloseExpired(UpstreamConnection connection) => CloseEnded(connection);
 
     /// <summary>Closes all idle connections, and from now on each one that is returned.</summary>
     public void Close()
@@ -83,14 +78,5 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     {
         var hint = connection.Head.KeepAliveSeconds;
         return hint < 0 ? IdleSeconds * 1000 : Math.Clamp(hint * 1000L - 1000, 500, IdleSeconds * 1000);
-    }
-
-    private void Forget(UpstreamConnection connection)
-    {
-        lock (_lock)
-        {
-            var place = _idle.LastIndexOf(connection);
-            if (place >= 0) _idle.RemoveAt(place);
-        }
     }
 }

@@ -64,7 +64,7 @@ internal sealed class UpstreamHeartbeat : IDisposable
         foreach (var connection in connections)
         {
             connection!.ExpireIfDue(now);
-            if (now >= connection.IdleUntil) connection.Instance.Pool.CloseExpired(connection);
+            if (now >= connection.IdleUntil) connection.Instance.Pool.CloseIdle(connection);
         }
     }
 }
