@@ -217,11 +217,13 @@ internal sealed class Forwarder(
             // What the client may have sent already in the protocol it asked for is no request in this one.
             if (context.Upgrade is not null) context.Response.Headers.Connection = "close";
             var result = await relay.RelayBodyAsync(context, connection).ConfigureAwait(false);
-            if (result == RelayResult.Broken && !context.ClientGone)
+            if (result is RelayResult.Broken or RelayResult.ClientGone)
             {
-                // A client whose own body was broken has ended the exchange itself.
-                if (context.Body.ClientError is null)
+                // A client that has gone, or whose own body was broken, has ended the exchange itself.
+                if (result == RelayResult.Broken && !context.ClientGone && context.Body.ClientError is null)
                     Log.ResponseCut(logger, connection.Instance.Service.Name, connection.Instance.Name, context.Host);
+                // Also when the client has gone: Kestrel may learn of it later than this, and would take the answer for
+                // one that ended too early by our fault.
                 context.AbortClient();
             }
             reusable = result == RelayResult.Reusable;

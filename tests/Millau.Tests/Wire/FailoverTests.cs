@@ -354,6 +354,28 @@ public class FailoverTests
     }
 
     [Fact]
+    public async Task Clients_that_hang_up_in_the_middle_of_an_answer_are_no_error_of_ours()
+    {
+        await using var one = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(one.EndPoint));
+
+        for (var i = 0; i < 300; i++)
+        {
+            var client = await proxy.ConnectAsync();
+            await client.SendAsync(Get);
+            var upstream = await one.AcceptAsync();
+            await upstream.ReadHeadAsync();
+            await upstream.SendAsync("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+            await client.ReadUntilAsync("hello");
+            await client.DisposeAsync();
+            Assert.Equal("", await upstream.ReadToEndAsync());
+        }
+        await proxy.DisposeAsync();
+
+        Assert.DoesNotContain(proxy.Log.Entries, e => e.Level >= LogLevel.Warning);
+    }
+
+    [Fact]
     public async Task A_service_that_is_known_but_down_is_a_502()
     {
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service());
