@@ -33,13 +33,18 @@ internal sealed class DemoMillau : IAsyncDisposable
     {
         if (!EngineEndpoint.TryParse(dockerHost, null, null, out var endpoint, out var error))
             throw new ArgumentException(error, nameof(dockerHost));
-        var health = new Health(logging.CreateLogger<Health>());
+        var health = new Health(TimeProvider.System, logging.CreateLogger<Health>());
         var proxy = new MillauProxy(Environment.MachineName, TimeProvider.System, logging);
         // No container of its own, wherever the demo runs: the stand-in's addresses are those of this host.
         var options = new DiscoveryOptions { Endpoint = endpoint!, OwnContainerId = null };
         var discovery = new DockerDiscovery(
             options, logging.CreateLogger("Millau.Discovery"), TimeProvider.System, proxy.Apply);
-        var telemetry = await TelemetryServer.StartAsync(0, health, logging, IPAddress.Loopback);
+        var pages = new Dictionary<string, TelemetryPage>
+        {
+            ["/"] = HealthPages.Word(health),
+            ["/health"] = HealthPages.Json(health),
+        };
+        var telemetry = await TelemetryServer.StartAsync(0, pages, logging, IPAddress.Loopback);
         var millau = new DemoMillau(proxy, discovery, telemetry);
         await discovery.FirstRead;
         millau._reporting = TimeProvider.System.CreateTimer(

@@ -28,7 +28,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => OnSignal(signal, stop));
         Log.Starting(_log, Product.Title, settings.HttpPort, settings.TelemetryPort, settings.Engine.Text);
 
-        var health = new Health(logging.CreateLogger<Health>());
+        var health = new Health(time, logging.CreateLogger<Health>());
         await using var proxy = new MillauProxy(settings.DebuggingHeaders ? Environment.MachineName : null, time, logging);
         using var discovery = new DockerDiscovery(
             new DiscoveryOptions { Endpoint = settings.Engine }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
@@ -36,7 +36,12 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         Task discovering;
         try
         {
-            await using var telemetry = await TelemetryServer.StartAsync(settings.TelemetryPort, health, logging)
+            var pages = new Dictionary<string, TelemetryPage>
+            {
+                ["/"] = HealthPages.Word(health),
+                ["/health"] = HealthPages.Json(health),
+            };
+            await using var telemetry = await TelemetryServer.StartAsync(settings.TelemetryPort, pages, logging)
                 .ConfigureAwait(false);
             discovering = discovery.RunAsync(watching.Token);
             await Task.WhenAny(discovery.FirstRead, stop.Task, Task.Delay(FirstReadPatience, time)).ConfigureAwait(false);

@@ -65,7 +65,7 @@ public class CommandLineTests
     {
         var health = HealthTests.CreateUp();
         await using var server = await TelemetryServer.StartAsync(
-            0, health, NullLoggerFactory.Instance, IPAddress.Loopback);
+            0, new Dictionary<string, TelemetryPage> { ["/"] = HealthPages.Word(health) }, NullLoggerFactory.Instance, IPAddress.Loopback);
         string? Getenv(string name) => name == "TELEMETRY" ? $":{server.Port}" : null;
 
         Assert.Equal(0, await HandleAsync(["healthcheck"], Getenv));

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Net;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Http;
@@ -9,8 +10,8 @@ using Millau.Ingress;
 namespace Millau.Telemetry;
 
 /// <summary>
-/// The listener for those who watch: <c>/</c> answers <c>up</c> with 200 or <c>down</c> with 503. Apart from the proxy's
-/// own, so that it answers also when that one is full or draining.
+/// The listener for those who watch: a table of pages by path, each for GET and HEAD alone, so that nothing can be
+/// changed through it. Apart from the proxy's own, so that it answers also when that one is full or draining.
 /// </summary>
 internal sealed class TelemetryServer : IAsyncDisposable
 {
@@ -28,14 +29,14 @@ internal sealed class TelemetryServer : IAsyncDisposable
 
     /// <summary>Starts listening; a port that cannot be bound is an <see cref="IOException"/>.</summary>
     /// <param name="port">0 for one that the system chooses.</param>
-    /// <param name="health">What <c>/</c> answers.</param>
+    /// <param name="pages">What is answered, by path; a path without one is not found.</param>
     /// <param name="logging">Used, not disposed.</param>
     /// <param name="address">The address to listen on; null for all.</param>
     public static async Task<TelemetryServer> StartAsync(
-        int port, Health health, ILoggerFactory logging, IPAddress? address = null)
+        int port, IReadOnlyDictionary<string, TelemetryPage> pages, ILoggerFactory logging, IPAddress? address = null)
     {
         var host = await KestrelHost.StartAsync(
-            new Application(health),
+            new Application(pages.ToFrozenDictionary(StringComparer.Ordinal)),
             logging,
             server =>
             {
@@ -57,44 +58,53 @@ internal sealed class TelemetryServer : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _host.DisposeAsync();
 
-    private sealed class Application(Health health) : IHttpApplication<IFeatureCollection>
+    private sealed class Application(FrozenDictionary<string, TelemetryPage> pages) : IHttpApplication<IFeatureCollection>
     {
+        private static readonly TelemetryAnswer NotFound =
+            TelemetryAnswer.Text(StatusCodes.Status404NotFound, "not found\n");
+
+        private static readonly TelemetryAnswer WrongMethod =
+            TelemetryAnswer.Text(StatusCodes.Status405MethodNotAllowed, "method not allowed\n") with
+            {
+                Fields = [("Allow", "GET, HEAD")],
+            };
+
         public IFeatureCollection CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
 
-        public Task ProcessRequestAsync(IFeatureCollection context)
+        public async Task ProcessRequestAsync(IFeatureCollection context)
         {
             var request = context.GetRequiredFeature<IHttpRequestFeature>();
-            if (request.Path != "/")
-                return AnswerAsync(context, StatusCodes.Status404NotFound, "not found\n"u8);
-            if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
-            {
-                context.GetRequiredFeature<IHttpResponseFeature>().Headers.Allow = "GET, HEAD";
-                return AnswerAsync(context, StatusCodes.Status405MethodNotAllowed, "method not allowed\n"u8);
-            }
-
-            return health.IsUp
-                ? AnswerAsync(context, StatusCodes.Status200OK, "up"u8)
-                : AnswerAsync(context, StatusCodes.Status503ServiceUnavailable, "down"u8);
+            TelemetryAnswer answer;
+            if (!pages.TryGetValue(request.Path, out var page))
+                answer = NotFound;
+            else if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
+                answer = WrongMethod;
+            else
+                answer = await page(new TelemetryRequest(request.QueryString, request.Headers)).ConfigureAwait(false);
+            await WriteAsync(context, answer, HttpMethods.IsHead(request.Method)).ConfigureAwait(false);
         }
 
         public void DisposeContext(IFeatureCollection context, Exception? exception)
         {
         }
 
-        private static Task AnswerAsync(IFeatureCollection context, int status, ReadOnlySpan<byte> text)
+        private static async Task WriteAsync(IFeatureCollection context, TelemetryAnswer answer, bool isHead)
         {
             var response = context.GetRequiredFeature<IHttpResponseFeature>();
-            response.StatusCode = status;
-            response.Headers.ContentType = "text/plain; charset=utf-8";
-            response.Headers.CacheControl = "no-store";
-            response.Headers.ContentLength = text.Length;
-            if (HttpMethods.IsHead(context.GetRequiredFeature<IHttpRequestFeature>().Method))
-                return Task.CompletedTask;
+            response.StatusCode = answer.Status;
+            var headers = response.Headers;
+            headers.CacheControl = "no-store";
+            headers.XContentTypeOptions = "nosniff";
+            foreach (var (name, value) in answer.Fields)
+                headers[name] = value;
+            // RFC 9110 section 15.4.5: 304 has no body, and no fields that describe one.
+            if (answer.Status == StatusCodes.Status304NotModified)
+                return;
 
-            var body = context.GetRequiredFeature<IHttpResponseBodyFeature>().Writer;
-            text.CopyTo(body.GetSpan(text.Length));
-            body.Advance(text.Length);
-            return body.FlushAsync().AsTask();
+            headers.ContentType = answer.ContentType;
+            headers.ContentLength = answer.Body.Length;
+            if (!isHead)
+                await context.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(answer.Body).ConfigureAwait(false);
         }
     }
 }

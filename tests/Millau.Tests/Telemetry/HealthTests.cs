@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Millau.Telemetry;
 
 namespace Millau.Tests.Telemetry;
@@ -9,16 +10,16 @@ public class HealthTests
     [Fact]
     public void It_is_down_until_the_engine_and_the_listeners_are_there()
     {
-        var health = new Health(NullLogger<Health>.Instance);
+        var health = new Health(TimeProvider.System, NullLogger<Health>.Instance);
         Assert.False(health.IsUp);
-        Assert.Equal(["engine: not reached yet", "listeners: not bound yet"], health.Reasons);
+        Assert.Equal(["engine: not reached yet", "listeners: not bound yet"], Reasons(health));
 
         health.Up(Health.Engine);
         Assert.False(health.IsUp);
 
         health.Up(Health.Listeners);
         Assert.True(health.IsUp);
-        Assert.Empty(health.Reasons);
+        Assert.Empty(Reasons(health));
     }
 
     [Fact]
@@ -30,7 +31,7 @@ public class HealthTests
         health.Up(Health.Listeners);
 
         Assert.False(health.IsUp);
-        Assert.Equal(["engine: refused"], health.Reasons);
+        Assert.Equal(["engine: refused"], Reasons(health));
         health.Up(Health.Engine);
         Assert.True(health.IsUp);
     }
@@ -44,14 +45,14 @@ public class HealthTests
         health.Up(Health.Engine);
         health.Up(Health.Listeners);
 
-        Assert.Equal(["serving: draining"], health.Reasons);
+        Assert.Equal(["serving: draining"], Reasons(health));
     }
 
     [Fact]
     public void Each_change_is_logged_once_and_draining_not_as_a_fault()
     {
         var logger = new Recorder();
-        var health = new Health(logger);
+        var health = new Health(TimeProvider.System, logger);
         health.Up(Health.Engine);
         health.Up(Health.Listeners);
         health.Up(Health.Listeners);
@@ -80,12 +81,41 @@ public class HealthTests
             }
         })));
 
-        Assert.Equal(["c1: x", "c3: x", "c5: x", "c7: x"], health.Reasons);
+        Assert.Equal(["c1: x", "c3: x", "c5: x", "c7: x"], Reasons(health));
     }
+
+    [Fact]
+    public void It_knows_since_when_the_whole_and_each_condition()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch);
+        var health = new Health(time, NullLogger<Health>.Instance);
+        DateTimeOffset At(int second) => DateTimeOffset.UnixEpoch.AddSeconds(second);
+
+        time.SetUtcNow(At(1));
+        health.Up(Health.Engine);
+        Assert.Equal(At(0), health.Current.Since);
+        time.SetUtcNow(At(2));
+        health.Up(Health.Listeners);
+        Assert.Equal(At(2), health.Current.Since);
+
+        time.SetUtcNow(At(3));
+        health.Down(Health.Engine, "refused");
+        time.SetUtcNow(At(4));
+        health.Down(Health.Engine, "no answer");
+        time.SetUtcNow(At(5));
+        health.Down(Health.Listeners, "x");
+
+        Assert.Equal(At(3), health.Current.Since);
+        Assert.Equal(new HealthReason("engine", "no answer", At(3)), health.Current.Down[Health.Engine]);
+        Assert.Equal(At(5), health.Current.Down[Health.Listeners].Since);
+    }
+
+    private static IEnumerable<string> Reasons(Health health) =>
+        health.Current.Down.Values.Select(d => $"{d.Condition}: {d.Reason}");
 
     internal static Health CreateUp()
     {
-        var health = new Health(NullLogger<Health>.Instance);
+        var health = new Health(TimeProvider.System, NullLogger<Health>.Instance);
         health.Up(Health.Engine);
         health.Up(Health.Listeners);
         return health;

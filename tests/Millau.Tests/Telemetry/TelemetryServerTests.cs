@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millau.Telemetry;
 
@@ -12,7 +13,15 @@ public sealed class TelemetryServerTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        _server = await TelemetryServer.StartAsync(0, _health, NullLoggerFactory.Instance, IPAddress.Loopback);
+        _server = await TelemetryServer.StartAsync(
+            0,
+            new Dictionary<string, TelemetryPage>
+            {
+                ["/"] = HealthPages.Word(_health),
+                ["/health"] = HealthPages.Json(_health),
+            },
+            NullLoggerFactory.Instance,
+            IPAddress.Loopback);
         _client.BaseAddress = new Uri($"http://127.0.0.1:{_server.Port}");
     }
 
@@ -33,6 +42,39 @@ public sealed class TelemetryServerTests : IAsyncLifetime
 
         _health.Up(Health.Engine);
         await AssertAnswerAsync(HttpMethod.Get, "/", HttpStatusCode.OK, "up");
+    }
+
+    [Fact]
+    public async Task Health_as_JSON_says_why_and_since_when()
+    {
+        var answer = await _client.GetAsync("/health");
+        var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement;
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        Assert.Equal("application/json", answer.Content.Headers.ContentType?.MediaType);
+        Assert.Equal("up", json.GetProperty("status").GetString());
+        Assert.Equal(_health.Current.Since, json.GetProperty("since").GetDateTimeOffset());
+        Assert.Empty(json.GetProperty("reasons").EnumerateArray());
+
+        _health.Down(Health.Engine, "refused");
+        answer = await _client.GetAsync("/health");
+        json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement;
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
+        Assert.Equal("down", json.GetProperty("status").GetString());
+        var reason = Assert.Single(json.GetProperty("reasons").EnumerateArray());
+        Assert.Equal("engine", reason.GetProperty("condition").GetString());
+        Assert.Equal("refused", reason.GetProperty("reason").GetString());
+        Assert.Equal(_health.Current.Since, reason.GetProperty("since").GetDateTimeOffset());
+    }
+
+    [Fact]
+    public async Task Nothing_is_stored_or_guessed_at()
+    {
+        foreach (var path in new[] { "/", "/health", "/x" })
+        {
+            var answer = await _client.GetAsync(path);
+            Assert.Equal("no-store", answer.Headers.CacheControl?.ToString());
+            Assert.Equal(["nosniff"], answer.Headers.GetValues("X-Content-Type-Options"));
+        }
     }
 
     [Fact]
