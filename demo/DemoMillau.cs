@@ -49,7 +49,7 @@ internal sealed class DemoMillau : IAsyncDisposable
         await discovery.FirstRead;
         millau._reporting = TimeProvider.System.CreateTimer(
             _ => MillauProcess.Report(discovery.Health, health), null, TimeSpan.Zero, TimeSpan.FromSeconds(1));
-        await proxy.ListenAsync(IPAddress.Loopback, 0);
+        await proxy.ListenAsync(IPAddress.Loopback, 0, null);
         health.Up(Health.Listeners);
         return millau;
     }

@@ -6,17 +6,17 @@ namespace Millau;
 
 /// <summary>
 /// Every message that Millau logs. Event ids by area: 1xx process, 2xx discovery, 3xx routing, 4xx upstreams,
-/// 5xx forwarding, 6xx telemetry.
+/// 5xx forwarding, 6xx telemetry, 7xx TLS.
 /// </summary>
 internal static partial class Log
 {
     // 1xx process
 
-    [LoggerMessage(101, LogLevel.Information, "{Title} http=:{Http} telemetry=:{Telemetry} engine={Engine}")]
-    public static partial void Starting(ILogger logger, string title, int http, int telemetry, string engine);
+    [LoggerMessage(101, LogLevel.Information, "{Title} http=:{Http} https=:{Https} telemetry=:{Telemetry} engine={Engine}")]
+    public static partial void Starting(ILogger logger, string title, int http, int https, int telemetry, string engine);
 
-    [LoggerMessage(102, LogLevel.Information, "listening http=:{Http}")]
-    public static partial void Listening(ILogger logger, int http);
+    [LoggerMessage(102, LogLevel.Information, "listening http=:{Http} https=:{Https}")]
+    public static partial void Listening(ILogger logger, int http, int https);
 
     [LoggerMessage(103, LogLevel.Critical, "{Error}")]
     public static partial void BadSetting(ILogger logger, string error);
@@ -171,4 +171,17 @@ internal static partial class Log
 
     [LoggerMessage(601, LogLevel.Error, "Unhealthy condition={Condition} reason=\"{Reason}\"")]
     public static partial void HealthDown(ILogger logger, string condition, string reason);
+
+    // 7xx TLS
+
+    [LoggerMessage(700, LogLevel.Information, "certificate in force service={Service} names=\"{Names}\" expires={NotAfter:yyyy-MM-dd}")]
+    public static partial void CertificateLoaded(ILogger log, string service, string names, DateTimeOffset notAfter);
+
+    [LoggerMessage(701, LogLevel.Warning, "certificate wrong service={Service} reason=\"{Reason}\" ({Result})")]
+    public static partial void WrongCertificate(ILogger log, string service, string reason, string result);
+
+    [LoggerMessage(702, LogLevel.Warning,
+        "private key in a label service={Service} label=millau.key: whoever reaches the Engine can read it; " +
+        "better keep it in a secret of Millau's own service, and write millau.key=secret:NAME")]
+    public static partial void KeyInLabel(ILogger log, string service);
 }

@@ -26,7 +26,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => OnSignal(signal, stop));
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => OnSignal(signal, stop));
-        Log.Starting(_log, Product.Title, settings.HttpPort, settings.TelemetryPort, settings.Engine.Text);
+        Log.Starting(_log, Product.Title, settings.HttpPort, settings.HttpsPort, settings.TelemetryPort, settings.Engine.Text);
 
         var health = new Health(time, logging.CreateLogger<Health>());
         await using var proxy = new MillauProxy(settings.DebuggingHeaders ? Environment.MachineName : null, time, logging);
@@ -47,9 +47,9 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
             await Task.WhenAny(discovery.FirstRead, stop.Task, Task.Delay(FirstReadPatience, time)).ConfigureAwait(false);
             await using var reporting = time.CreateTimer(
                 _ => Report(discovery.Health, health), null, TimeSpan.Zero, TimeSpan.FromSeconds(1));
-            await proxy.ListenAsync(null, settings.HttpPort).ConfigureAwait(false);
+            await proxy.ListenAsync(null, settings.HttpPort, settings.HttpsPort).ConfigureAwait(false);
             health.Up(Health.Listeners);
-            Log.Listening(_log, settings.HttpPort);
+            Log.Listening(_log, settings.HttpPort, settings.HttpsPort);
             await stop.Task.ConfigureAwait(false);
 
             Log.Draining(_log);

@@ -4,6 +4,7 @@ using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
 using Millau.Routing;
+using Millau.Tls;
 using Millau.Upstreams;
 
 namespace Millau;
@@ -26,7 +27,8 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <param name="servedBy">Host name for the debugging headers; null leaves them out.</param>
     /// <param name="time">The clock of all timeouts.</param>
     /// <param name="logging">Used, not disposed.</param>
-    public MillauProxy(string? servedBy, TimeProvider time, ILoggerFactory logging)
+    /// <param name="secrets">The directory of what labels name as <c>secret:NAME</c>.</param>
+    public MillauProxy(string? servedBy, TimeProvider time, ILoggerFactory logging, string secrets = SecretFiles.DefaultRoot)
     {
         _time = time;
         _logging = logging;
@@ -41,22 +43,40 @@ internal sealed class MillauProxy : IAsyncDisposable
         var forwarder = new Forwarder(
             _routes, availability, _parking, _heartbeat, new ResponseRelay(servedBy), forwardingLog);
         _application = new ProxyApplication(forwarder, forwardingLog);
+        Certificates = new CertificateStore(new SecretFiles(secrets), time, logging.CreateLogger("Millau.Tls"));
+        Handshake = new TlsHandshake(Certificates);
     }
 
-    /// <summary>Where clients connect to; after <see cref="ListenAsync"/>.</summary>
+    /// <summary>Where clients connect to without TLS; after <see cref="ListenAsync"/>.</summary>
     public IPEndPoint EndPoint => _server!.EndPoints[0];
+
+    /// <summary>Where clients connect to with TLS; after <see cref="ListenAsync"/> with a port for it.</summary>
+    public IPEndPoint TlsEndPoint => _server!.EndPoints[1];
+
+    /// <summary>What clients are shown that connect with TLS.</summary>
+    public CertificateStore Certificates { get; }
+
+    /// <summary>How connections with TLS begin.</summary>
+    public TlsHandshake Handshake { get; }
 
     /// <summary>Requests that wait for an instance on its way up.</summary>
     public int WaitingRequests => _parking.Count;
 
     /// <summary>Makes a catalog effective. One caller at a time.</summary>
-    public void Apply(ServiceCatalog catalog) => _routes.Apply(catalog);
+    public void Apply(ServiceCatalog catalog)
+    {
+        // First, so that a new route has its certificate from the beginning.
+        Certificates.Apply(catalog);
+        _routes.Apply(catalog);
+    }
 
     /// <summary>Starts taking requests; a port that cannot be bound is an <see cref="IOException"/>.</summary>
     /// <param name="address">Null for all.</param>
     /// <param name="port">0 for one that the system chooses.</param>
-    public async Task ListenAsync(IPAddress? address, int port) =>
-        _server = await ProxyServer.StartAsync(_application, address, port, _time, _logging).ConfigureAwait(false);
+    /// <param name="tlsPort">The same; null for no TLS.</param>
+    public async Task ListenAsync(IPAddress? address, int port, int? tlsPort) =>
+        _server = await ProxyServer.StartAsync(_application, address, port, tlsPort, Handshake, _time, _logging)
+            .ConfigureAwait(false);
 
     /// <inheritdoc cref="ProxyServer.DrainAsync"/>
     public Task DrainAsync(TimeSpan grace) => _server?.DrainAsync(grace) ?? Task.CompletedTask;
@@ -64,6 +84,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         if (_server is not null) await _server.DisposeAsync().ConfigureAwait(false);
+        Certificates.Dispose();
         _upstreams.Close();
         _heartbeat.Dispose();
     }

@@ -29,6 +29,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         _stops.BeginRound();
         var unrouted = new List<UnroutedService>();
         var services = new List<Service>();
+        var certificates = new List<ServiceCertificate>();
         foreach (var known in _known.Values)
             known.IsFound = false;
         foreach (var service in Merge(found))
@@ -39,13 +40,16 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
                 Miss(key, known, now);
             if (known.Labels is { } labels)
                 services.Add(ToService(CatalogName(key), known, labels));
+            if (known.Certificate is { } pair)
+                certificates.Add(new ServiceCertificate(CatalogName(key), pair.Certificate, pair.Key));
         }
 
         _said.EndRound();
         _stops.EndRound();
         services.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
         unrouted.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
-        var catalog = new ServiceCatalog([.. services]) { Unrouted = [.. unrouted] };
+        certificates.Sort(static (a, b) => string.CompareOrdinal(a.Service, b.Service));
+        var catalog = new ServiceCatalog([.. services]) { Unrouted = [.. unrouted], Certificates = [.. certificates] };
         if (catalog.Equals(_last))
             return null;
         if (_last is null)
@@ -81,6 +85,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             _ => null,
         };
         known.LastGood = labels;
+        known.Certificate = reading.HasHalfPair ? known.Certificate : reading.Certificate;
         var reason = labels is not null ? "" : reading.Verdict == LabelVerdict.Off
             ? "millau.enabled is not true"
             : "wrong labels: " + string.Join(", ", reading.Problems.Select(p => p.Label));
@@ -112,6 +117,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         if (known.Labels is not null)
             Log.ServiceForgotten(log, key.Name);
         known.Labels = null;
+        known.Certificate = null;
         _known.Remove(key);
     }
 
@@ -199,7 +205,8 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
 
     private string CatalogName((ServiceOrigin Origin, string Name) key) =>
         key.Origin == ServiceOrigin.Containers
-        && _known.TryGetValue((ServiceOrigin.Swarm, key.Name), out var swarm) && swarm.Labels is not null
+        && _known.TryGetValue((ServiceOrigin.Swarm, key.Name), out var swarm)
+        && (swarm.Labels is not null || swarm.Certificate is not null)
             ? key.Name + "@containers"
             : key.Name;
 
@@ -210,6 +217,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         Path = labels.Path,
         Timeout = labels.Timeout,
         Retry = labels.Retry,
+        RedirectsToHttps = labels.RedirectsToHttps,
         Instances = known.Instances,
         IsStarting = known.IsStarting,
         IsRemoved = known.MissingSince is not null,
@@ -223,6 +231,9 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
 
         /// <summary>In force while the labels are wrong.</summary>
         public ServiceLabels? LastGood { get; set; }
+
+        /// <summary>As in the labels, of a service that is not routed too.</summary>
+        public (string Certificate, string Key)? Certificate { get; set; }
 
         /// <summary>As routed now; null when it is not.</summary>
         public ServiceLabels? Labels { get; set; }

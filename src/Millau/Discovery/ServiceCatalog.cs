@@ -14,9 +14,13 @@ internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
     /// <summary>Services that exist but are not routed, each with the reason; for people, never for routing.</summary>
     public ImmutableArray<UnroutedService> Unrouted { get; init; } = [];
 
+    /// <summary>The certificates in labels, those of services that are not routed too: they are shared. Each service once.</summary>
+    public ImmutableArray<ServiceCertificate> Certificates { get; init; } = [];
+
     /// <summary>By content, in order.</summary>
     public bool Equals(ServiceCatalog? other) =>
         other is not null && Services.AsSpan().SequenceEqual(other.Services.AsSpan())
+        && Certificates.AsSpan().SequenceEqual(other.Certificates.AsSpan())
         && Unrouted.AsSpan().SequenceEqual(other.Unrouted.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Services.Length, Unrouted.Length);
@@ -26,6 +30,16 @@ internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
 /// <param name="Name">The service's name; need not be unique.</param>
 /// <param name="Reason">Why, in a few words.</param>
 internal sealed record UnroutedService(string Name, string Reason);
+
+/// <summary>A certificate and its private key as the labels of a service have them; not looked into.</summary>
+/// <param name="Service">The service's name, as in <see cref="Service.Name"/> if it is routed.</param>
+/// <param name="Certificate">Base64 of PEM, or where that is to be found.</param>
+/// <param name="Key">The same. Must not reach a log.</param>
+internal sealed record ServiceCertificate(string Service, string Certificate, string Key)
+{
+    /// <summary>Without the key.</summary>
+    public override string ToString() => $"certificate of {Service}";
+}
 
 /// <summary>One service: what its labels ask for, and its instances.</summary>
 internal sealed record Service
@@ -48,6 +62,9 @@ internal sealed record Service
     /// <summary>Those that serve or still serve; none for a service that is known but down.</summary>
     public required ImmutableArray<Instance> Instances { get; init; }
 
+    /// <summary>A plain request for this service is answered with the same address on https.</summary>
+    public bool RedirectsToHttps { get; init; }
+
     /// <summary>The Engine shows an instance on its way up, so a request may wait for it.</summary>
     public bool IsStarting { get; init; }
 
@@ -59,7 +76,7 @@ internal sealed record Service
     /// <summary>By content, hosts and instances in order.</summary>
     public bool Equals(Service? other) =>
         other is not null && Name == other.Name && Path == other.Path && Timeout == other.Timeout
-        && Retry == other.Retry && IsStarting == other.IsStarting && IsRemoved == other.IsRemoved
+        && Retry == other.Retry && RedirectsToHttps == other.RedirectsToHttps && IsStarting == other.IsStarting && IsRemoved == other.IsRemoved
         && Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan())
         && Instances.AsSpan().SequenceEqual(other.Instances.AsSpan());
 

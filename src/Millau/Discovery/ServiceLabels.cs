@@ -18,23 +18,27 @@ internal sealed record ServiceLabels(
     private const string RetryLabel = "millau.retry";
     private const string Cert = "millau.cert";
     private const string Key = "millau.key";
+    private const string RedirectLabel = "millau.redirect";
 
     private const string SecondsAllowed = "seconds above 0 up to 86400, such as 30 or 0.5";
 
     private static readonly string[] Known =
-        [Enabled, PortLabel, HostsLabel, PathLabel, TimeoutLabel, RetryLabel, Cert, Key];
+        [Enabled, PortLabel, HostsLabel, PathLabel, TimeoutLabel, RetryLabel, Cert, Key, RedirectLabel];
 
     private static readonly ImmutableArray<string> AnyHost = [HostName.Any];
 
+    /// <summary>Plain requests are sent to https.</summary>
+    public bool RedirectsToHttps { get; init; }
+
     public bool Equals(ServiceLabels? other) =>
-        other is not null && Port == other.Port && Path == other.Path && Timeout == other.Timeout
+        other is not null && Port == other.Port && RedirectsToHttps == other.RedirectsToHttps && Path == other.Path && Timeout == other.Timeout
         && Retry == other.Retry && Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Hosts.Length, Path, Port, Timeout, Retry);
 
     /// <summary>For the log.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-        $"hosts={string.Join(',', Hosts)} path={Path} port={Port} timeout={Timeout.TotalSeconds:0.###}s retry={Retry.TotalSeconds:0.###}s");
+        $"hosts={string.Join(',', Hosts)} path={Path} port={Port} timeout={Timeout.TotalSeconds:0.###}s retry={Retry.TotalSeconds:0.###}s{(RedirectsToHttps ? " redirect=https" : "")}");
 
     public static bool IsMillau(string label) => label.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase);
 
@@ -65,11 +69,17 @@ internal sealed record ServiceLabels(
             ReadPath(values, problems),
             ReadPort(values, isOff, problems),
             ReadSeconds(values, TimeoutLabel, 30, problems),
-            ReadSeconds(values, RetryLabel, 60, problems));
-        CheckPair(values, problems);
+            ReadSeconds(values, RetryLabel, 60, problems))
+        {
+            RedirectsToHttps = ReadRedirect(values, problems),
+        };
+        var hasWholePair = CheckPair(values, problems);
         var verdict = isOff ? LabelVerdict.Off : problems.Count > 0 ? LabelVerdict.Wrong : LabelVerdict.Good;
         return new(verdict, verdict == LabelVerdict.Good ? result : null, problems.ToImmutable(),
-            values.Count > 0 || problems.Count > 0);
+            values.Count > 0 || problems.Count > 0)
+        {
+            Certificate = hasWholePair ? (values[Cert], values[Key]) : null,
+        };
     }
 
     private static int ReadPort(
@@ -138,7 +148,19 @@ internal sealed record ServiceLabels(
         return TimeSpan.FromSeconds(otherwise);
     }
 
-    private static void CheckPair(
+    private static bool ReadRedirect(
+        Dictionary<string, string> values, ImmutableArray<LabelProblem>.Builder problems)
+    {
+        if (!values.TryGetValue(RedirectLabel, out var text))
+            return false;
+        if (text.Equals("https", StringComparison.OrdinalIgnoreCase))
+            return true;
+        problems.Add(new(RedirectLabel, text, "https"));
+        return false;
+    }
+
+    /// <returns>Whether there is a certificate with its key.</returns>
+    private static bool CheckPair(
         Dictionary<string, string> values, ImmutableArray<LabelProblem>.Builder problems)
     {
         var hasCert = values.GetValueOrDefault(Cert, "").Length > 0;
@@ -146,13 +168,15 @@ internal sealed record ServiceLabels(
         if (hasCert != hasKey)
             problems.Add(new(hasCert ? Key : Cert, "(not set)",
                 $"{Cert} and {Key} together; {(hasCert ? Cert : Key)} alone is of no use"));
+        return hasCert && hasKey;
     }
 
     /// <summary>A private key must never reach a log.</summary>
     private static string Shown(string label, string value) =>
-        label.Equals(Cert, StringComparison.OrdinalIgnoreCase) || label.Equals(Key, StringComparison.OrdinalIgnoreCase)
-            ? "(hidden)"
-            : value;
+        IsOfPair(label) ? "(hidden)" : value;
+
+    internal static bool IsOfPair(string label) =>
+        label.Equals(Cert, StringComparison.OrdinalIgnoreCase) || label.Equals(Key, StringComparison.OrdinalIgnoreCase);
 
     private static string Nearest(string name)
     {
@@ -188,7 +212,17 @@ internal sealed record ServiceLabels(
 /// <param name="Problems">Every mistake; there may be some in a service that is off.</param>
 /// <param name="HasAny">Whether there is any <c>millau.*</c> label.</param>
 internal sealed record LabelReading(
-    LabelVerdict Verdict, ServiceLabels? Labels, ImmutableArray<LabelProblem> Problems, bool HasAny);
+    LabelVerdict Verdict, ServiceLabels? Labels, ImmutableArray<LabelProblem> Problems, bool HasAny)
+{
+    /// <summary>The certificate and its key as they stand in the labels, whatever the verdict; null without a whole pair.</summary>
+    public (string Certificate, string Key)? Certificate { get; init; }
+
+    /// <summary>A certificate is wanted, but half of it is missing: what was there last stays in force.</summary>
+    public bool HasHalfPair => Certificate is null && Problems.Any(p => ServiceLabels.IsOfPair(p.Label));
+
+    /// <summary>Without the key.</summary>
+    public override string ToString() => $"{Verdict} {Labels}";
+}
 
 internal enum LabelVerdict
 {

@@ -2,16 +2,19 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Millau.Forwarding;
+using Millau.Tls;
 
 namespace Millau.Ingress;
 
-/// <summary>The listener for clients: Kestrel with the limits of a reverse proxy, and an end that loses no request.</summary>
+/// <summary>The listeners for clients, plain and TLS: Kestrel with the limits of a reverse proxy, and an end that loses no request.</summary>
 internal sealed class ProxyServer : IAsyncDisposable
 {
     /// <summary>
@@ -33,15 +36,18 @@ internal sealed class ProxyServer : IAsyncDisposable
         _time = time;
     }
 
-    /// <summary>The addresses bound.</summary>
+    /// <summary>The addresses bound: the plain one, then the one for TLS if there is to be one.</summary>
     public ImmutableArray<IPEndPoint> EndPoints => _host.EndPoints;
 
     /// <summary>Starts listening; an address that cannot be bound is an <see cref="IOException"/>.</summary>
     /// <param name="application">Gets the requests.</param>
     /// <param name="address">Null for all, IPv6 and IPv4.</param>
     /// <param name="port">0 for one that the system chooses.</param>
+    /// <param name="tlsPort">The same; null for no TLS.</param>
+    /// <param name="handshake">Chooses certificates.</param>
     public static async Task<ProxyServer> StartAsync(
-        ProxyApplication application, IPAddress? address, int port, TimeProvider time, ILoggerFactory logging)
+        ProxyApplication application, IPAddress? address, int port, int? tlsPort, TlsHandshake handshake, TimeProvider time,
+        ILoggerFactory logging)
     {
         DrainableTransport? transport = null;
         var host = await KestrelHost.StartAsync(
@@ -50,8 +56,8 @@ internal sealed class ProxyServer : IAsyncDisposable
             options =>
             {
                 Configure(options);
-                if (address is null) options.ListenAnyIP(port, Http1Only);
-                else options.Listen(address, port, Http1Only);
+                Listen(options, address, port, Http1Only);
+                if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, handshake, time));
             },
             services => services
                 .AddSingleton<IMemoryPoolFactory<byte>>(new BlockMemoryPool.Factory())
@@ -87,7 +93,20 @@ internal sealed class ProxyServer : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _host.DisposeAsync();
 
+    private static void Listen(KestrelServerOptions options, IPAddress? address, int port, Action<ListenOptions> configure)
+    {
+        if (address is null) options.ListenAnyIP(port, configure);
+        else options.Listen(address, port, configure);
+    }
+
     private static void Http1Only(ListenOptions options) => options.Protocols = HttpProtocols.Http1;
+
+    private static void Tls(ListenOptions options, TlsHandshake handshake, TimeProvider time)
+    {
+        options.Protocols = HttpProtocols.Http1AndHttp2;
+        options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
+        options.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = context => new(handshake.Choose(context)) });
+    }
 
     private static void Configure(KestrelServerOptions options)
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 
@@ -8,7 +9,9 @@ namespace Millau.Tests.Wire;
 /// One side of a TCP connection, byte for byte; text is Latin-1. Used by scripted instances and as the client of a
 /// test. Every call fails after <see cref="Deadline"/>.
 /// </summary>
-internal sealed class ScriptedConnection(Socket socket) : IAsyncDisposable
+/// <param name="socket">Owned.</param>
+/// <param name="tls">What carries the bytes instead of the socket itself; owned.</param>
+internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) : IAsyncDisposable
 {
     /// <summary>Longest wait for one thing.</summary>
     public static readonly TimeSpan Deadline = TimeSpan.FromSeconds(15);
@@ -17,6 +20,9 @@ internal sealed class ScriptedConnection(Socket socket) : IAsyncDisposable
     private int _length;
 
     public Socket Socket => socket;
+
+    /// <summary>Null for a plain connection.</summary>
+    public SslStream? Tls => tls;
 
     public static async Task<ScriptedConnection> ConnectAsync(EndPoint endPoint, int? receiveBuffer = null)
     {
@@ -27,12 +33,33 @@ internal sealed class ScriptedConnection(Socket socket) : IAsyncDisposable
         return new ScriptedConnection(socket);
     }
 
+    /// <summary>Connects with TLS, and takes any certificate.</summary>
+    public static async Task<ScriptedConnection> ConnectTlsAsync(EndPoint endPoint, SslClientAuthenticationOptions options)
+    {
+        var plain = await ConnectAsync(endPoint);
+        var tls = new SslStream(new NetworkStream(plain.Socket, ownsSocket: false));
+        options.RemoteCertificateValidationCallback ??= (_, _, _, _) => true;
+        using var deadline = new CancellationTokenSource(Deadline);
+        try
+        {
+            await tls.AuthenticateAsClientAsync(options, deadline.Token);
+        }
+        catch
+        {
+            await tls.DisposeAsync();
+            await plain.DisposeAsync();
+            throw;
+        }
+        return new ScriptedConnection(plain.Socket, tls);
+    }
+
     public Task SendAsync(string latin1) => SendAsync(Encoding.Latin1.GetBytes(latin1));
 
     public async Task SendAsync(ReadOnlyMemory<byte> bytes)
     {
         using var deadline = new CancellationTokenSource(Deadline);
-        for (var sent = 0; sent < bytes.Length;) sent += await socket.SendAsync(bytes[sent..], deadline.Token);
+        if (tls is not null) await tls.WriteAsync(bytes, deadline.Token);
+        else for (var sent = 0; sent < bytes.Length;) sent += await socket.SendAsync(bytes[sent..], deadline.Token);
     }
 
     /// <summary>False if the connection ends without a byte. Waits as long as it takes: a kept connection may be idle.</summary>
@@ -102,10 +129,10 @@ internal sealed class ScriptedConnection(Socket socket) : IAsyncDisposable
         socket.Dispose();
     }
 
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
+        if (tls is not null) await tls.DisposeAsync();
         socket.Dispose();
-        return ValueTask.CompletedTask;
     }
 
     private static int ContentLength(string head)
@@ -122,11 +149,12 @@ internal sealed class ScriptedConnection(Socket socket) : IAsyncDisposable
         if (_length == _buffer.Length) Array.Resize(ref _buffer, _buffer.Length * 2);
         try
         {
-            var received = await socket.ReceiveAsync(_buffer.AsMemory(_length), cancellation);
+            var free = _buffer.AsMemory(_length);
+            var received = tls is null ? await socket.ReceiveAsync(free, cancellation) : await tls.ReadAsync(free, cancellation);
             _length += received;
             return received;
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or ObjectDisposedException || (tls is not null && e is IOException))
         {
             return 0;
         }

@@ -20,6 +20,8 @@ internal sealed class TestProxy : IAsyncDisposable
 
     public IPEndPoint EndPoint => _proxy.EndPoint;
 
+    public IPEndPoint TlsEndPoint => _proxy.TlsEndPoint;
+
     public MillauProxy Proxy => _proxy;
 
     public RecordedLog Log { get; }
@@ -37,13 +39,18 @@ internal sealed class TestProxy : IAsyncDisposable
     }
 
     /// <summary>Starts without waiting for anything.</summary>
+    public static Task<TestProxy> StartUnprobedAsync(
+        TimeProvider time, string? servedBy, params ImmutableArray<Service> services) =>
+        StartUnprobedAsync(time, servedBy, "/nonexistent", services);
+
+    /// <summary>Starts without waiting for anything; secrets are files of a directory.</summary>
     public static async Task<TestProxy> StartUnprobedAsync(
-        TimeProvider time, string? servedBy, params ImmutableArray<Service> services)
+        TimeProvider time, string? servedBy, string secrets, ImmutableArray<Service> services)
     {
         var log = new RecordedLog();
-        var proxy = new MillauProxy(servedBy, time, log);
+        var proxy = new MillauProxy(servedBy, time, log, secrets);
         proxy.Apply(new ServiceCatalog(services));
-        await proxy.ListenAsync(IPAddress.Loopback, 0);
+        await proxy.ListenAsync(IPAddress.Loopback, 0, 0);
         return new TestProxy(proxy, log);
     }
 
@@ -72,6 +79,10 @@ internal sealed class TestProxy : IAsyncDisposable
     }
 
     public Task<ScriptedConnection> ConnectAsync() => ScriptedConnection.ConnectAsync(EndPoint);
+
+    /// <summary>Connects with TLS and takes any certificate; the server's name is what goes into SNI.</summary>
+    public Task<ScriptedConnection> ConnectTlsAsync(string serverName = "a.test") =>
+        ScriptedConnection.ConnectTlsAsync(TlsEndPoint, new() { TargetHost = serverName });
 
     /// <summary>Sends a request on a connection of its own and reads all that comes until the connection ends.</summary>
     public async Task<string> RoundTripAsync(string request)
