@@ -45,6 +45,28 @@ public class DocumentationTests
     }
 
     [Fact]
+    public void Each_test_that_the_hostile_table_names_exists_and_each_listed_row_is_in_it()
+    {
+        var page = Read("docs/hostile.md");
+        var rows = Regex.Matches(page, @"^\| (\d+) \|.*\| ([^|]*) \|$", RegexOptions.Multiline);
+        foreach (Match row in rows)
+        {
+            var names = Regex.Matches(row.Groups[2].Value, "`([^`]+)`");
+            Assert.NotEmpty(names);
+            foreach (Match name in names)
+            {
+                var parts = name.Groups[1].Value.Split('.');
+                var type = Assert.Single(typeof(DocumentationTests).Assembly.GetTypes(), t => t.Name == parts[0]);
+                if (parts.Length > 1) Assert.NotNull(type.GetMethod(parts[1]));
+            }
+        }
+        var numbers = rows.Select(m => int.Parse(m.Groups[1].Value)).ToHashSet();
+        var listed = Shared.HostileRequests.All.Select(r => r.Row).Concat(Shared.HarmlessRequests.All.Select(r => r.Row))
+            .Concat(Shared.HostileResponses.All.Select(r => r.Row));
+        Assert.All(listed, row => Assert.Contains(row, numbers));
+    }
+
+    [Fact]
     public void Each_link_leads_to_a_file()
     {
         var pages = Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md"));

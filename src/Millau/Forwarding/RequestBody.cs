@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.IO.Pipelines;
 using System.Runtime.InteropServices;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Millau.Http1;
 using Millau.Upstreams;
@@ -58,17 +59,26 @@ internal sealed class RequestBody
     public void Begin(IFeatureCollection features, bool keep)
     {
         Exists = features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody ?? false;
-        Length = features.GetRequiredFeature<IHttpRequestFeature>().Headers.ContentLength ?? -1;
+        var headers = features.GetRequiredFeature<IHttpRequestFeature>().Headers;
+        Length = headers.ContentLength ?? -1;
         if (!Exists) return;
+        if (headers.TransferEncoding.Count > 0) features.Get<ClientInput>()?.BeginChunked();
         _reader = features.GetRequiredFeature<IRequestBodyPipeFeature>().Reader;
         _keep = keep && Length <= RetryRule.MaxKeptBody;
     }
 
     /// <summary>Puts what is there already behind the head, so that a small request is one call.</summary>
+    /// <exception cref="BadHttpRequestException">It is broken.</exception>
     public void AppendTo(RequestWriter writer)
     {
-        // Chunked bodies need their framing, and are seldom small and complete.
-        if (!Exists || Length <= 0 || Length > MaxWithHead || !_reader!.TryRead(out var read)) return;
+        if (!Exists || Length == 0 || Length > MaxWithHead || !_reader!.TryRead(out var read)) return;
+        if (Length < 0)
+        {
+            // Chunks need their framing, and are seldom small and complete. But what is broken from its beginning was seen
+            // to be by this look, so that not even the head goes out.
+            _reader.AdvanceTo(read.Buffer.Start);
+            return;
+        }
         writer.Body(read.Buffer);
         _taken = read.Buffer.Length;
         _ended = _taken == Length;

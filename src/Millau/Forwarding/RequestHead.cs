@@ -46,9 +46,8 @@ internal static class RequestHead
 
     /// <summary>
     /// The protocol to switch to, if the client asks for one that can be tunnelled. <c>h2c</c> cannot: its first
-    /// request would be answered in a protocol that nobody here reads. Nor is there one for a request with a body, whose
-    /// end and the beginning of the tunnel could be understood differently; to ignore the wish is allowed
-    /// (RFC 9110 section 7.8).
+    /// request would be answered in a protocol that nobody here reads; to ignore the wish is allowed (RFC 9110 section
+    /// 7.8), and then it may have a body too.
     /// </summary>
     public static string? ReadUpgrade(IFeatureCollection features, IHeaderDictionary headers)
     {
@@ -60,6 +59,14 @@ internal static class RequestHead
         var value = upgrade[0]!;
         return HeaderRules.Names(value, "h2c") ? null : value;
     }
+
+    /// <summary>
+    /// A switch of protocols asked for by a request with a body, whose end and the beginning of the tunnel could be
+    /// understood differently.
+    /// </summary>
+    public static bool IsUpgradeWithBody(IFeatureCollection features, IHeaderDictionary headers) =>
+        features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true }
+        && IsNamed(headers.Connection, "Upgrade") && !IsNamed(headers.Upgrade, "h2c");
 
     private static void WriteField(RequestWriter writer, string name, StringValues values)
     {
@@ -78,18 +85,17 @@ internal static class RequestHead
         }
     }
 
-    // Nearly always absent, or just one of these. Kestrel cuts a list with just one of these down to it, so that the
-    // fields named beside it pass on: more than RFC 9110 section 7.6.1 wants, but nothing is lost by it.
+    // Nearly always absent, or just one of these.
     private static bool NamesFields(StringValues connection) =>
         connection.Count > 1 || (connection.Count == 1 && connection[0] is { } value
             && !value.Equals("keep-alive", StringComparison.OrdinalIgnoreCase)
             && !value.Equals("close", StringComparison.OrdinalIgnoreCase)
             && !value.Equals("upgrade", StringComparison.OrdinalIgnoreCase));
 
-    private static bool IsNamed(StringValues connection, string name)
+    private static bool IsNamed(StringValues list, string name)
     {
-        for (var i = 0; i < connection.Count; i++)
-            if (HeaderRules.Names(connection[i], name)) return true;
+        for (var i = 0; i < list.Count; i++)
+            if (HeaderRules.Names(list[i], name)) return true;
         return false;
     }
 

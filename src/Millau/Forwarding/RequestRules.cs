@@ -21,6 +21,8 @@ internal static class RequestRules
         if (request.Method is "CONNECT" or "TRACE")
             return new(StatusCodes.Status501NotImplemented, $"Method {request.Method} is not supported");
         if (CheckFraming(request.Protocol, headers) is { } refusal) return refusal;
+        if (headers.Upgrade.Count > 0 && RequestHead.IsUpgradeWithBody(context.Features, headers))
+            return new(StatusCodes.Status400BadRequest, "Bad request: an upgrade with a body");
         if (!RequestTarget.TryParse(request.RawTarget, out var target, out var reason))
             return new(StatusCodes.Status400BadRequest, "Bad request: " + reason);
         context.Target = target;

@@ -99,13 +99,18 @@ internal sealed class ProxyServer : IAsyncDisposable
         else options.Listen(address, port, configure);
     }
 
-    private static void Http1Only(ListenOptions options) => options.Protocols = HttpProtocols.Http1;
+    private static void Http1Only(ListenOptions options)
+    {
+        options.Protocols = HttpProtocols.Http1;
+        options.Use(ClientInput.Attach);
+    }
 
     private static void Tls(ListenOptions options, TlsHandshake handshake, TimeProvider time)
     {
         options.Protocols = HttpProtocols.Http1AndHttp2;
         options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
         options.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = context => new(handshake.Choose(context)) });
+        options.Use(ClientInput.Attach);
     }
 
     private static void Configure(KestrelServerOptions options)
@@ -114,7 +119,7 @@ internal sealed class ProxyServer : IAsyncDisposable
         // A line that ends with a bare LF is one line to some and two to others. Read when the options are used first.
         AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
         // Bytes in, the same bytes out: what is no ASCII passes as it is.
-        options.RequestHeaderEncodingSelector = static _ => Encoding.Latin1;
+        options.RequestHeaderEncodingSelector = ConnectionFieldEncoding.Select;
         options.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;
         var limits = options.Limits;
         // Bodies are streamed, so their size is the business of the instances.

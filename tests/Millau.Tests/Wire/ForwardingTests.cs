@@ -57,4 +57,16 @@ public class ForwardingTests
 
         Assert.Equal("hi", await client.ReadAsync(2));
     }
+
+    [Fact]
+    public async Task The_star_target_is_for_options()
+    {
+        var seen = "";
+        await using var instance = ScriptedInstance.Answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", head => seen = head);
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+
+        await proxy.RoundTripAsync("OPTIONS * HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+
+        Assert.StartsWith("OPTIONS * HTTP/1.1\r\n", seen);
+    }
 }

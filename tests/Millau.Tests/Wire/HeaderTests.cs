@@ -157,4 +157,20 @@ public class HeaderTests
         Assert.Contains("\r\nVia: 1.0 inner\r\n", silent);
         foreach (var name in new[] { "millau", "X-Served-By", "X-Backend-Server" }) Assert.DoesNotContain(name, silent);
     }
+
+    [Fact]
+    public async Task A_large_head_within_the_limits_passes()
+    {
+        var fields = string.Concat(Enumerable.Range(0, 190).Select(i => $"X-{i}: {new string('v', 140)}\r\n"));
+        await using var instance = ScriptedInstance.Answering($"HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\nok");
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+
+        for (var i = 0; i < 2; i++)
+        {
+            var answer = await proxy.GetAsync();
+            Assert.Contains(fields[^150..], answer);
+            Assert.EndsWith("\r\n\r\nok", answer);
+        }
+        Assert.Equal(1, instance.Connections);
+    }
 }

@@ -141,22 +141,4 @@ public class UpgradeTests
         Assert.DoesNotContain("HTTP2-Settings", seen);
         Assert.DoesNotContain("Connection", seen);
     }
-
-    [Fact]
-    public async Task A_request_with_a_body_is_never_an_upgrade()
-    {
-        await using var instance = new ScriptedInstance();
-        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await proxy.ConnectAsync();
-
-        await client.SendAsync(
-            "POST / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 4\r\n\r\nbody");
-        var upstream = await instance.AcceptAsync();
-        var request = await upstream.ReadResponseAsync();
-        await upstream.SendAsync(Switching);
-
-        Assert.DoesNotContain("Upgrade", request);
-        Assert.EndsWith("\r\n\r\nbody", request);
-        Assert.StartsWith("HTTP/1.1 502 ", await client.ReadResponseAsync());
-    }
 }
