@@ -50,7 +50,7 @@ internal sealed class DemoRun : IAsyncDisposable
         await swarm.DeployAsync("green", 1, "green", ("millau.hosts", "company.com green.local"), ("millau.path", "/api/"));
         await swarm.DeployAsync("shop", 1, "Welcome to the shop", ("millau.hosts", "shop.company.com"));
         await swarm.DeployAsync("maintenance", 1, "We will be back soon", ("millau.hosts", "company.com"));
-        var logging = LineLoggerProvider.CreateFactory(LogLevel.Information, screen.Log(), TimeProvider.System);
+        var logging = LineLoggerProvider.CreateFactory(LogLevel.Information, LogFormat.Text, screen.Log(), TimeProvider.System);
         var millau = await DemoMillau.StartAsync(engine.DockerHost, logging);
         // Not by localhost: each host takes its own turns, so these do not mix with those of whoever tries curl.
         var visitors = new Visitors(millau.Port, ("whoami.local", "/"), ("company.com", "/api/"), ("shop.company.com", "/"));

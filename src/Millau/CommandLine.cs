@@ -24,6 +24,7 @@ internal static class CommandLine
           {Settings.HttpsName}              TLS port, same forms                      {Settings.DefaultHttpsPort}
           {Settings.TelemetryName}          port of health and metrics, same forms    {Settings.DefaultTelemetryPort}
           {Settings.LoggingName}            FATAL, ERROR, WARN, INFO or DEBUG         INFO
+          {Settings.LogFormatName}         text or json                              text
           {Settings.AcmeName}               ACME directory, or off
                              {Settings.DefaultAcme}
           {Settings.LicenseName}            any value turns the debugging headers off unset

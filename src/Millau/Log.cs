@@ -6,10 +6,20 @@ namespace Millau;
 
 /// <summary>
 /// Every message that Millau logs. Event ids by area: 1xx process, 2xx discovery, 3xx routing, 4xx upstreams,
-/// 5xx forwarding, 6xx telemetry, 7xx TLS.
+/// 5xx forwarding, 6xx telemetry, 7xx TLS, 8xx ACME, 9xx access log and tracing.
 /// </summary>
+/// <remarks>
+/// A message is words, then <c>key={Key}</c>: the key is the parameter's name in snake_case, which is also the field's name
+/// in JSON. What may hold spaces is quoted. Nothing that a client can cause stands above DEBUG unless
+/// <see cref="IsCausedByRequests"/> bounds it.
+/// </remarks>
 internal static partial class Log
 {
+    /// <summary>Messages above DEBUG that clients can cause again and again: written a bounded number of times a minute.</summary>
+    public static bool IsCausedByRequests(EventId id) => id.Id is InstanceLeftOutId or (>= 500 and < 600);
+
+    private const int InstanceLeftOutId = 405;
+
     // 1xx process
 
     [LoggerMessage(101, LogLevel.Information, "{Title} http=:{Http} https=:{Https} telemetry=:{Telemetry} engine={Engine}")]
@@ -21,7 +31,7 @@ internal static partial class Log
     [LoggerMessage(103, LogLevel.Critical, "{Error}")]
     public static partial void BadSetting(ILogger logger, string error);
 
-    [LoggerMessage(104, LogLevel.Critical, "cannot listen: {Error}")]
+    [LoggerMessage(104, LogLevel.Critical, "cannot listen error=\"{Error}\"")]
     public static partial void CannotListen(ILogger logger, string error);
 
     [LoggerMessage(105, LogLevel.Information, "draining: no new connections, requests in flight finish")]
@@ -30,88 +40,91 @@ internal static partial class Log
     [LoggerMessage(106, LogLevel.Information, "stopped")]
     public static partial void Stopped(ILogger logger);
 
+    [LoggerMessage(107, LogLevel.Warning, "log lines dropped, nobody took them in time lines={Lines}")]
+    public static partial void LogLinesDropped(ILogger logger, long lines);
+
     // 2xx discovery
 
-    [LoggerMessage(200, LogLevel.Information, "engine connected: host={Host} server={Server} api={ApiVersion}")]
-    public static partial void EngineConnected(ILogger log, string host, string server, string apiVersion);
+    [LoggerMessage(200, LogLevel.Information, "engine connected host={Host} server={Server} api={Api}")]
+    public static partial void EngineConnected(ILogger log, string host, string server, string api);
 
-    [LoggerMessage(201, LogLevel.Information, "engine connection lost, connecting anew: {Fault}")]
-    public static partial void EngineConnectionLost(ILogger log, string fault);
+    [LoggerMessage(201, LogLevel.Information, "engine connection lost, connecting anew error=\"{Error}\"")]
+    public static partial void EngineConnectionLost(ILogger log, string error);
 
-    [LoggerMessage(202, LogLevel.Warning, "engine unreachable, the last known routes stay: host={Host} error={Fault}")]
-    public static partial void EngineUnreachable(ILogger log, string host, string fault);
+    [LoggerMessage(202, LogLevel.Warning, "engine unreachable, the last known routes stay host={Host} error=\"{Error}\"")]
+    public static partial void EngineUnreachable(ILogger log, string host, string error);
 
-    [LoggerMessage(203, LogLevel.Debug, "engine still unreachable: error={Fault} attempts={Attempts}")]
-    public static partial void EngineStillUnreachable(ILogger log, string fault, int attempts);
+    [LoggerMessage(203, LogLevel.Debug, "engine still unreachable error=\"{Error}\" attempts={Attempts}")]
+    public static partial void EngineStillUnreachable(ILogger log, string error, int attempts);
 
-    [LoggerMessage(204, LogLevel.Information, "engine is in no swarm, so only its containers are routed: {Fault}")]
-    public static partial void NoSwarm(ILogger log, string fault);
+    [LoggerMessage(204, LogLevel.Information, "engine is in no swarm, so only its containers are routed reason=\"{Reason}\"")]
+    public static partial void NoSwarm(ILogger log, string reason);
 
     [LoggerMessage(205, LogLevel.Warning,
-        "engine is no swarm manager, so services are not seen; run on a manager, or name one in DOCKER_HOST: {Fault}")]
-    public static partial void NoManager(ILogger log, string fault);
+        "engine is no swarm manager, so services are not seen; run on a manager, or name one in DOCKER_HOST reason=\"{Reason}\"")]
+    public static partial void NoManager(ILogger log, string reason);
 
-    [LoggerMessage(206, LogLevel.Warning, "engine refuses a path: {Fault}; lost with it: {What}")]
-    public static partial void PathForbidden(ILogger log, string fault, string what);
+    [LoggerMessage(206, LogLevel.Warning, "engine refuses a path error=\"{Error}\" lost=\"{Lost}\"")]
+    public static partial void PathForbidden(ILogger log, string error, string lost);
 
-    [LoggerMessage(207, LogLevel.Warning, "engine cannot be read, the last known state stays: what={What} error={Fault}")]
-    public static partial void ListsStale(ILogger log, string what, string fault);
+    [LoggerMessage(207, LogLevel.Warning, "engine cannot be read, the last known state stays what=\"{What}\" error=\"{Error}\"")]
+    public static partial void ListsStale(ILogger log, string what, string error);
 
-    [LoggerMessage(208, LogLevel.Information, "engine can be read again: what={What}")]
+    [LoggerMessage(208, LogLevel.Information, "engine can be read again what=\"{What}\"")]
     public static partial void ListsCurrentAgain(ILogger log, string what);
 
-    [LoggerMessage(209, LogLevel.Warning, "engine shows a sudden empty list, asking again: path={Path} known={Known}")]
+    [LoggerMessage(209, LogLevel.Warning, "engine shows a sudden empty list, asking again path={Path} known={Known}")]
     public static partial void EmptyListNotBelieved(ILogger log, string path, int known);
 
-    [LoggerMessage(210, LogLevel.Information, "services found: total={Total} routed={Routed}")]
+    [LoggerMessage(210, LogLevel.Information, "services found total={Total} routed={Routed}")]
     public static partial void ServicesFound(ILogger log, int total, int routed);
 
-    [LoggerMessage(211, LogLevel.Information, "service {Service} routed: {Labels} instances={Instances}")]
+    [LoggerMessage(211, LogLevel.Information, "service routed service={Service} {Labels} instances={Instances}")]
     public static partial void ServiceRouted(
         ILogger log, string service, Discovery.ServiceLabels labels, int instances);
 
-    [LoggerMessage(212, LogLevel.Information, "service {Service} routing changed: {Labels} (was: {Before})")]
+    [LoggerMessage(212, LogLevel.Information, "service routing changed service={Service} {Labels} before=\"{Before}\"")]
     public static partial void ServiceRoutingChanged(
         ILogger log, string service, Discovery.ServiceLabels labels, Discovery.ServiceLabels before);
 
-    [LoggerMessage(213, LogLevel.Information, "service {Service} no longer routed: {Reason}")]
+    [LoggerMessage(213, LogLevel.Information, "service no longer routed service={Service} reason=\"{Reason}\"")]
     public static partial void ServiceUnrouted(ILogger log, string service, string reason);
 
-    [LoggerMessage(214, LogLevel.Information, "service {Service} not routed: {Reason}")]
+    [LoggerMessage(214, LogLevel.Information, "service not routed service={Service} reason=\"{Reason}\"")]
     public static partial void ServiceNotRouted(ILogger log, string service, string reason);
 
-    [LoggerMessage(215, LogLevel.Debug, "service {Service} not routed: no millau labels")]
+    [LoggerMessage(215, LogLevel.Debug, "service without millau labels, not routed service={Service}")]
     public static partial void ServiceWithoutLabels(ILogger log, string service);
 
-    [LoggerMessage(216, LogLevel.Information, "service {Service} removed: known but down for now")]
+    [LoggerMessage(216, LogLevel.Information, "service removed, known but down for now service={Service}")]
     public static partial void ServiceRemoved(ILogger log, string service);
 
-    [LoggerMessage(217, LogLevel.Information, "service {Service} forgotten: removed some time ago")]
+    [LoggerMessage(217, LogLevel.Information, "service forgotten, removed some time ago service={Service}")]
     public static partial void ServiceForgotten(ILogger log, string service);
 
     [LoggerMessage(220, LogLevel.Warning,
-        "wrong label: service={Service} label={Label} value=\"{Value}\" allowed=\"{Allowed}\" ({Result})")]
+        "wrong label service={Service} label={Label} value=\"{Value}\" allowed=\"{Allowed}\" result=\"{Result}\"")]
     public static partial void WrongLabel(
         ILogger log, string service, string label, string value, string allowed, string result);
 
-    [LoggerMessage(221, LogLevel.Warning, "wrong labels: service={Service} {Notice}")]
+    [LoggerMessage(221, LogLevel.Warning, "wrong labels service={Service} notice=\"{Notice}\"")]
     public static partial void WrongDeployment(ILogger log, string service, string notice);
 
     [LoggerMessage(222, LogLevel.Warning,
-        "no shared network: service={Service} its-networks={Its} reachable-networks={Reachable}")]
-    public static partial void NoSharedNetwork(ILogger log, string service, string its, string reachable);
+        "no shared network service={Service} its_networks={ItsNetworks} reachable_networks={ReachableNetworks}")]
+    public static partial void NoSharedNetwork(ILogger log, string service, string itsNetworks, string reachableNetworks);
 
-    [LoggerMessage(230, LogLevel.Information, "reachable networks: {Networks}")]
+    [LoggerMessage(230, LogLevel.Information, "reachable networks networks={Networks}")]
     public static partial void OwnNetworks(ILogger log, string networks);
 
     [LoggerMessage(231, LogLevel.Warning,
-        "own networks unknown, going by the subnets of the own interfaces: error={Fault} subnets={Subnets}")]
-    public static partial void OwnNetworksUnknown(ILogger log, string fault, string subnets);
+        "own networks unknown, going by the subnets of the own interfaces error=\"{Error}\" subnets={Subnets}")]
+    public static partial void OwnNetworksUnknown(ILogger log, string error, string subnets);
 
-    [LoggerMessage(240, LogLevel.Debug, "engine event: type={Type} action={Action} id={Id}")]
+    [LoggerMessage(240, LogLevel.Debug, "engine event type={Type} action={Action} id={Id}")]
     public static partial void EngineEvent(ILogger log, string? type, string action, string id);
 
-    [LoggerMessage(241, LogLevel.Debug, "engine read: what={What} items={Items} tasks={Tasks} milliseconds={Milliseconds}")]
+    [LoggerMessage(241, LogLevel.Debug, "engine read what=\"{What}\" items={Items} tasks={Tasks} milliseconds={Milliseconds}")]
     public static partial void EngineRead(ILogger log, string what, int items, int tasks, double milliseconds);
 
     [LoggerMessage(250, LogLevel.Error, "discovery failed, starting anew")]
@@ -121,25 +134,25 @@ internal static partial class Log
 
     // 4xx upstreams
 
-    [LoggerMessage(401, LogLevel.Information, "instance up service={Service} instance={Instance} address={EndPoint}")]
-    public static partial void InstanceUp(ILogger logger, string service, string instance, IPEndPoint endPoint);
+    [LoggerMessage(401, LogLevel.Information, "instance up service={Service} instance={Instance} address={Address}")]
+    public static partial void InstanceUp(ILogger logger, string service, string instance, IPEndPoint address);
 
-    [LoggerMessage(402, LogLevel.Information, "instance stopping instance={Instance} address={EndPoint}")]
-    public static partial void InstanceStopping(ILogger logger, string instance, IPEndPoint endPoint);
+    [LoggerMessage(402, LogLevel.Information, "instance stopping service={Service} instance={Instance} address={Address}")]
+    public static partial void InstanceStopping(ILogger logger, string service, string instance, IPEndPoint address);
 
-    [LoggerMessage(403, LogLevel.Information, "instance gone service={Service} instance={Instance} address={EndPoint}")]
-    public static partial void InstanceGone(ILogger logger, string service, string instance, IPEndPoint endPoint);
+    [LoggerMessage(403, LogLevel.Information, "instance gone service={Service} instance={Instance} address={Address}")]
+    public static partial void InstanceGone(ILogger logger, string service, string instance, IPEndPoint address);
 
     [LoggerMessage(404, LogLevel.Warning,
-        "instance runs but does not accept connections yet service={Service} instance={Instance} address={EndPoint} " +
-        "error={Error}: does it listen on the port in millau.port, on all its addresses?")]
+        "instance runs but does not accept connections yet, does it listen on the port in millau.port, on all its addresses? " +
+        "service={Service} instance={Instance} address={Address} error={Error}")]
     public static partial void InstanceNotAccepting(
-        ILogger logger, string service, string instance, IPEndPoint endPoint, SocketError error);
+        ILogger logger, string service, string instance, IPEndPoint address, SocketError error);
 
-    [LoggerMessage(405, LogLevel.Warning,
-        "instance left out service={Service} instance={Instance} address={EndPoint} reason=\"{Reason}\" seconds={Seconds}")]
+    [LoggerMessage(InstanceLeftOutId, LogLevel.Warning,
+        "instance left out service={Service} instance={Instance} address={Address} reason=\"{Reason}\" seconds={Seconds}")]
     public static partial void InstanceLeftOut(
-        ILogger logger, string service, string instance, IPEndPoint endPoint, string reason, double seconds);
+        ILogger logger, string service, string instance, IPEndPoint address, string reason, double seconds);
 
     // 5xx forwarding
 
@@ -152,7 +165,7 @@ internal static partial class Log
         "response cut short, client connection closed service={Service} instance={Instance} host={Host}")]
     public static partial void ResponseCut(ILogger logger, string service, string instance, string host);
 
-    [LoggerMessage(503, LogLevel.Debug, "request refused client={Client} reason=\"{Reason}\"")]
+    [LoggerMessage(503, LogLevel.Warning, "request refused client={Client} reason=\"{Reason}\"")]
     public static partial void Refused(ILogger logger, string client, string reason);
 
     [LoggerMessage(504, LogLevel.Debug, "client gone client={Client} host={Host}")]
@@ -174,10 +187,10 @@ internal static partial class Log
 
     // 7xx TLS
 
-    [LoggerMessage(700, LogLevel.Information, "certificate in force service={Service} names=\"{Names}\" expires={NotAfter:yyyy-MM-dd}")]
-    public static partial void CertificateLoaded(ILogger log, string service, string names, DateTimeOffset notAfter);
+    [LoggerMessage(700, LogLevel.Information, "certificate in force service={Service} names=\"{Names}\" expires={Expires:yyyy-MM-dd}")]
+    public static partial void CertificateLoaded(ILogger log, string service, string names, DateTimeOffset expires);
 
-    [LoggerMessage(701, LogLevel.Warning, "certificate wrong service={Service} reason=\"{Reason}\" ({Result})")]
+    [LoggerMessage(701, LogLevel.Warning, "certificate wrong service={Service} reason=\"{Reason}\" result=\"{Result}\"")]
     public static partial void WrongCertificate(ILogger log, string service, string reason, string result);
 
     [LoggerMessage(702, LogLevel.Warning,

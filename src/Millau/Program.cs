@@ -9,7 +9,10 @@ if (await CommandLine.TryHandleAsync(args, Environment.GetEnvironmentVariable, C
     return exitCode;
 
 var valid = Settings.TryRead(Environment.GetEnvironmentVariable, out var settings, out var error);
-using var logging = LineLoggerProvider.CreateFactory(settings.LogLevel, Console.OpenStandardOutput(), TimeProvider.System);
+using var logging = LineLoggerProvider.CreateFactory(
+    settings.LogLevel, settings.LogFormat, Console.OpenStandardOutput(), TimeProvider.System);
+// What was logged before a crash is what one wants to read after it.
+AppDomain.CurrentDomain.UnhandledException += (_, _) => logging.Dispose();
 if (!valid)
 {
     Log.BadSetting(logging.CreateLogger("Millau"), error);

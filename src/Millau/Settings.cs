@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
+using Millau.Logging;
 
 namespace Millau;
 
@@ -13,6 +14,7 @@ internal sealed record Settings
     public const string HttpsName = "HTTPS";
     public const string TelemetryName = "TELEMETRY";
     public const string LoggingName = "LOGGING";
+    public const string LogFormatName = "LOG_FORMAT";
     public const string AcmeName = "ACME";
     public const string LicenseName = "LICENSE";
     public const string DockerHostName = "DOCKER_HOST";
@@ -35,6 +37,9 @@ internal sealed record Settings
 
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
+    /// <summary>How events are written.</summary>
+    public LogFormat LogFormat { get; init; } = LogFormat.Text;
+
     /// <summary>Directory of the certificate authority; null if automatic HTTPS is off.</summary>
     public Uri? Acme { get; init; } = new(DefaultAcme);
 
@@ -46,7 +51,7 @@ internal sealed record Settings
 
     /// <summary>Reads all settings.</summary>
     /// <param name="getenv">Gives a variable's value, or null.</param>
-    /// <param name="settings">What was read; the defaults if there is an error.</param>
+    /// <param name="settings">What was read; the defaults if there is an error, less the format of the log.</param>
     /// <param name="error">One line that names the setting, its value and what is allowed; else empty.</param>
     public static bool TryRead(Func<string, string?> getenv, out Settings settings, out string error)
     {
@@ -57,6 +62,7 @@ internal sealed record Settings
             HttpsPort = reader.Port(HttpsName, DefaultHttpsPort),
             TelemetryPort = reader.Port(TelemetryName, DefaultTelemetryPort),
             LogLevel = reader.Level(LoggingName),
+            LogFormat = reader.Choice(LogFormatName, ("text", LogFormat.Text), ("json", LogFormat.Json)),
             Acme = reader.Acme(),
             DebuggingHeaders = reader.Get(LicenseName) is null,
             Engine = reader.Engine(),
@@ -67,7 +73,8 @@ internal sealed record Settings
         error = reader.Error ?? "";
         if (reader.Error is null)
             return true;
-        settings = new Settings();
+        // The error is to be told in the format asked for.
+        settings = new Settings { LogFormat = settings.LogFormat };
         return false;
     }
 
@@ -113,6 +120,23 @@ internal sealed record Settings
                     Fail(name, value, "FATAL, ERROR, WARN, INFO or DEBUG");
                     return LogLevel.Information;
             }
+        }
+
+        /// <summary>One of a few words, in any case; the first of them if it is unset.</summary>
+        public T Choice<T>(string name, params ReadOnlySpan<(string Word, T Value)> allowed)
+        {
+            if (Get(name) is not { } value)
+                return allowed[0].Value;
+            var words = new List<string>();
+            foreach (var (word, meaning) in allowed)
+            {
+                if (value.Equals(word, StringComparison.OrdinalIgnoreCase))
+                    return meaning;
+                words.Add(word);
+            }
+
+            Fail(name, value, $"{string.Join(", ", words[..^1])} or {words[^1]}");
+            return allowed[0].Value;
         }
 
         public Uri? Acme()

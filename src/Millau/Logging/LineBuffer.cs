@@ -1,10 +1,13 @@
 using System.Buffers;
+using System.Globalization;
 using System.Text;
-using Microsoft.Extensions.Logging;
 
 namespace Millau.Logging;
 
-/// <summary>Composes one line after the other in the same memory. Not for use by two threads at once.</summary>
+/// <summary>
+/// Composes one line after the other in the same memory. Whatever text it is given stays on its line and cannot steer a
+/// terminal. Not for use by two threads at once.
+/// </summary>
 internal sealed class LineBuffer
 {
     private const int InitialCapacity = 512;
@@ -12,58 +15,17 @@ internal sealed class LineBuffer
     /// <summary>A line is seldom longer; the memory of one that was is given back.</summary>
     private const int MaxKeptCapacity = 16 * 1024;
 
+    /// <summary>What has a short escape in JSON, and the letter of it.</summary>
+    private const string ShortEscapes = "\"\\\b\f\n\r\t", ShortLetters = "\"\\bfnrt";
+
     private ArrayBufferWriter<byte> _bytes = new(InitialCapacity);
 
-    /// <summary>Writes date and level of a new line.</summary>
-    public void Begin(DateTimeOffset time, LogLevel level)
+    /// <summary>Begins a new line.</summary>
+    public void Begin()
     {
         if (_bytes.Capacity > MaxKeptCapacity)
             _bytes = new ArrayBufferWriter<byte>(InitialCapacity);
         _bytes.ResetWrittenCount();
-        var date = _bytes.GetSpan(24);
-        time.UtcDateTime.TryFormat(date, out var written, "yyyy-MM-dd'T'HH:mm:ss.fff'Z'");
-        _bytes.Advance(written);
-        _bytes.Write(Name(level));
-    }
-
-    /// <summary>Writes text, with what could end the line or steer a terminal as escapes.</summary>
-    public void Append(ReadOnlySpan<char> text)
-    {
-        while (!text.IsEmpty)
-        {
-            var plain = 0;
-            while (plain < text.Length && !IsUnsafe(text[plain]))
-                plain++;
-            Encoding.UTF8.GetBytes(text[..plain], _bytes);
-            if (plain == text.Length)
-                return;
-
-            AppendEscape(text[plain]);
-            text = text[(plain + 1)..];
-        }
-    }
-
-    /// <summary>Writes what went wrong, and by what; nothing for null.</summary>
-    public void Append(Exception? exception, bool withStack)
-    {
-        if (exception is null)
-            return;
-        if (withStack)
-        {
-            Append(" ");
-            Append(exception.ToString());
-            return;
-        }
-
-        var separator = " ";
-        for (var e = exception; e is not null; e = e.InnerException)
-        {
-            Append(separator);
-            Append(e.GetType().FullName);
-            Append(": ");
-            Append(e.Message);
-            separator = " <- ";
-        }
     }
 
     /// <summary>Ends the line and gives all of it; valid until the next one begins.</summary>
@@ -73,38 +35,106 @@ internal sealed class LineBuffer
         return _bytes.WrittenSpan;
     }
 
-    private static ReadOnlySpan<byte> Name(LogLevel level) => level switch
+    /// <summary>Writes bytes as they are.</summary>
+    public void Raw(ReadOnlySpan<byte> bytes) => _bytes.Write(bytes);
+
+    /// <summary>Writes a number, or anything else whose text needs no escapes and at most 64 bytes.</summary>
+    public void Value<T>(T value, ReadOnlySpan<char> format = default)
+        where T : IUtf8SpanFormattable
     {
-        LogLevel.Critical => " FATAL "u8,
-        LogLevel.Error => " ERROR "u8,
-        LogLevel.Warning => " WARN  "u8,
-        LogLevel.Information => " INFO  "u8,
-        _ => " DEBUG "u8,
-    };
+        value.TryFormat(_bytes.GetSpan(64), out var written, format, CultureInfo.InvariantCulture);
+        _bytes.Advance(written);
+    }
+
+    /// <summary>Writes a date as RFC 3339 has it, in UTC, with milliseconds.</summary>
+    public void Date(DateTimeOffset time) => Value(time.UtcDateTime, "yyyy-MM-dd'T'HH:mm:ss.fff'Z'");
+
+    /// <summary>Writes text, with what could end the line or steer a terminal as escapes.</summary>
+    public void Text(ReadOnlySpan<char> text)
+    {
+        while (!text.IsEmpty)
+        {
+            var plain = PlainLength(text, json: false);
+            Encoding.UTF8.GetBytes(text[..plain], _bytes);
+            if (plain == text.Length)
+                return;
+            TextEscape(text[plain]);
+            text = text[(plain + 1)..];
+        }
+    }
+
+    /// <summary>Writes a JSON string, quotes included. What is no valid UTF-16 becomes U+FFFD, as JSON has no word for it.</summary>
+    public void Json(ReadOnlySpan<char> text)
+    {
+        Raw("\""u8);
+        while (!text.IsEmpty)
+        {
+            var plain = PlainLength(text, json: true);
+            Encoding.UTF8.GetBytes(text[..plain], _bytes);
+            if (plain == text.Length)
+                break;
+            JsonEscape(text[plain]);
+            text = text[(plain + 1)..];
+        }
+        Raw("\""u8);
+    }
+
+    /// <summary>How much of the text stands for itself.</summary>
+    private static int PlainLength(ReadOnlySpan<char> text, bool json)
+    {
+        for (var i = 0; i < text.Length; i++)
+        {
+            var c = text[i];
+            if (c is >= ' ' and < '\x7f')
+            {
+                if (json && (c is '"' or '\\')) return i;
+            }
+            else if (char.IsHighSurrogate(c) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1]))
+            {
+                i++;
+            }
+            else if (char.IsSurrogate(c) || IsUnsafe(c))
+            {
+                return i;
+            }
+        }
+        return text.Length;
+    }
 
     /// <summary>C0, DEL, C1, line and paragraph separator, and what changes the direction of text.</summary>
     private static bool IsUnsafe(char c) =>
-        char.IsControl(c) || c is (>= '\u2028' and <= '\u202E') or (>= '\u2066' and <= '\u2069');
+        char.IsControl(c) || c is (>= '\u2028' and <= '\u202E') or (>= '\u2066' and <= '\u2069') or '\u200E' or '\u200F' or '\u061C';
 
-    private void AppendEscape(char c)
+    private void TextEscape(char c)
     {
         switch (c)
         {
             case '\n':
-                _bytes.Write("\\n"u8);
+                Raw("\\n"u8);
                 break;
             case '\r':
-                _bytes.Write("\\r"u8);
+                Raw("\\r"u8);
                 break;
             case '\t':
-                _bytes.Write("\\t"u8);
+                Raw("\\t"u8);
                 break;
             default:
-                var prefix = c <= '\xFF' ? "\\x"u8 : "\\u"u8;
-                _bytes.Write(prefix);
-                ((ushort)c).TryFormat(_bytes.GetSpan(4), out var written, c <= '\xFF' ? "x2" : "x4");
-                _bytes.Advance(written);
+                Raw(c <= '\xFF' ? "\\x"u8 : "\\u"u8);
+                Value((ushort)c, c <= '\xFF' ? "x2" : "x4");
                 break;
         }
+    }
+
+    // RFC 8259 section 7.
+    private void JsonEscape(char c)
+    {
+        Raw("\\"u8);
+        if (ShortEscapes.IndexOf(c) is >= 0 and var place)
+        {
+            Value(ShortLetters[place]);
+            return;
+        }
+        Raw("u"u8);
+        Value(char.IsSurrogate(c) ? (ushort)0xFFFD : c, "x4");
     }
 }

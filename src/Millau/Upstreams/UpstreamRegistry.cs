@@ -30,7 +30,7 @@ internal sealed class UpstreamRegistry(
         foreach (var service in catalog.Services)
         {
             var instances = ImmutableArray.CreateBuilder<UpstreamInstance>(service.Instances.Length);
-            foreach (var instance in service.Instances) instances.Add(Take(instance, known, fresh));
+            foreach (var instance in service.Instances) instances.Add(Take(service.Name, instance, known, fresh));
             var upstream = new UpstreamService(
                 service.Name, service.Timeout, service.Retry, instances.MoveToImmutable(), service.IsStarting);
             foreach (var instance in upstream.Instances) instance.Service = upstream;
@@ -62,7 +62,7 @@ internal sealed class UpstreamRegistry(
     }
 
     private UpstreamInstance Take(
-        Instance instance, Dictionary<(string, IPEndPoint), Known> known, List<UpstreamInstance> fresh)
+        string service, Instance instance, Dictionary<(string, IPEndPoint), Known> known, List<UpstreamInstance> fresh)
     {
         var key = (instance.Id, instance.EndPoint);
         if (!_known.TryGetValue(key, out var entry))
@@ -82,7 +82,7 @@ internal sealed class UpstreamRegistry(
             var ran = entry.Instance.Phase == InstancePhase.Running;
             entry.Instance.Phase = instance.Phase;
             if (ran)
-                Log.InstanceStopping(logger, instance.Name, instance.EndPoint);
+                Log.InstanceStopping(logger, service, instance.Name, instance.EndPoint);
         }
         known[key] = entry;
         return entry.Instance;

@@ -30,8 +30,8 @@ public sealed class CatalogBuilderTests : ILogger
         Build(0, App(("millau.path", "/good")), App() with { Name = "other" });
         var catalog = Build(1, App(("millau.path", "bad")), App(("millau.path", "/new")) with { Name = "other" })!;
         Assert.Equal(["/good", "/new"], catalog.Services.Select(s => s.Path));
-        Assert.Equal(["wrong label: service=app label=millau.path value=\"bad\" allowed=\"" + Millau.Routing.PathPrefix.Allowed
-                      + "\" (last good routing kept)"], Warnings());
+        Assert.Equal(["wrong label service=app label=millau.path value=\"bad\" allowed=\"" + Millau.Routing.PathPrefix.Allowed
+                      + "\" result=\"last good routing kept\""], Warnings());
     }
 
     [Fact]
@@ -40,7 +40,7 @@ public sealed class CatalogBuilderTests : ILogger
         var catalog = Build(0, App(("millau.port", "abc")))!;
         Assert.Empty(catalog.Services);
         Assert.Equal(new UnroutedService("app", "wrong labels: millau.port"), Assert.Single(catalog.Unrouted));
-        Assert.Contains("(not routed until it is right)", Assert.Single(Warnings()), StringComparison.Ordinal);
+        Assert.Contains("result=\"not routed until it is right\"", Assert.Single(Warnings()), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -54,7 +54,7 @@ public sealed class CatalogBuilderTests : ILogger
         Build(3, App());
         Build(4, App(("millau.port", "def")));
         Assert.Equal(3, Warnings().Count);
-        Assert.NotNull(_lines.Find(l => l.Text.StartsWith("service app routed: hosts=* path=/ port=80", StringComparison.Ordinal)).Text);
+        Assert.NotNull(_lines.Find(l => l.Text.StartsWith("service routed service=app hosts=* path=/ port=80", StringComparison.Ordinal)).Text);
     }
 
     [Fact]
@@ -64,7 +64,7 @@ public sealed class CatalogBuilderTests : ILogger
         Assert.Empty(Build(1, App(("millau.enabled", "false")))!.Services);
         Assert.Null(Build(2, App(("millau.enabled", "false"))));
         Assert.Empty(Build(3, App(("millau.enabled", "perhaps")))!.Services);
-        Assert.Equal(1, _lines.Count(l => l.Text == "service app no longer routed: millau.enabled is not true"));
+        Assert.Equal(1, _lines.Count(l => l.Text == "service no longer routed service=app reason=\"millau.enabled is not true\""));
     }
 
     [Fact]
@@ -76,7 +76,7 @@ public sealed class CatalogBuilderTests : ILogger
         Assert.Null(Build(309, []));
         Assert.Empty(Build(310, [])!.Services);
         Assert.Equal(
-            ["service app removed: known but down for now", "service app forgotten: removed some time ago"],
+            ["service removed, known but down for now service=app", "service forgotten, removed some time ago service=app"],
             _lines.TakeLast(2).Select(l => l.Text));
     }
 
@@ -124,7 +124,7 @@ public sealed class CatalogBuilderTests : ILogger
         Assert.Empty(catalog.Services);
         Assert.Equal("no shared network: it is on backend, Millau reaches aaa,millau", Assert.Single(catalog.Unrouted).Reason);
         Build(1, App() with { Instances = [instance] });
-        Assert.Equal(["no shared network: service=app its-networks=backend reachable-networks=aaa,millau"], Warnings());
+        Assert.Equal(["no shared network service=app its_networks=backend reachable_networks=aaa,millau"], Warnings());
         // One of two instances is enough.
         Assert.Single(Assert.Single(Build(2, App() with { Instances = [instance, Instance("u")] })!.Services).Instances);
     }
@@ -174,7 +174,7 @@ public sealed class CatalogBuilderTests : ILogger
     {
         Build(0, App() with { Notice = "millau.port: set on the containers" });
         Build(1, App() with { Notice = "millau.port: set on the containers" });
-        Assert.Equal(["wrong labels: service=app millau.port: set on the containers"], Warnings());
+        Assert.Equal(["wrong labels service=app notice=\"millau.port: set on the containers\""], Warnings());
     }
 
     [Fact]

@@ -100,7 +100,7 @@ public class ContainerDiscoveryTests
         await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly, own.Id);
         await run.FirstRead();
         Assert.Equal(["app"], run.Catalog.Services.Select(s => s.Name));
-        Assert.Single(run.Warnings, w => w == "no shared network: service=other its-networks=later reachable-networks=shared");
+        Assert.Single(run.Warnings, w => w == "no shared network service=other its_networks=later reachable_networks=shared");
 
         await run.Until(() => engine.OpenStreams == 1, "a stream");
         engine.Change(_ => own.Attachments.Add((later, "127.0.0.8")));

@@ -26,7 +26,7 @@ public class SwarmDiscoveryTests
         Assert.Equal(["app.1.task2", "app.2.task4"], app.Instances.Select(i => i.Name));
         Assert.All(app.Instances, i => Assert.Equal(InstancePhase.Running, i.Phase));
         Assert.Contains(run.Lines, l => l.Text ==
-            "service app routed: hosts=one.com,two.com path=/api/ port=8080 timeout=5s retry=7s instances=2");
+            "service routed service=app hosts=one.com,two.com path=/api/ port=8080 timeout=5s retry=7s instances=2");
     }
 
     [Fact]
@@ -186,7 +186,7 @@ public class SwarmDiscoveryTests
         await run.Until(_ => run.Find("app") is { Instances.IsEmpty: true }, "known but down");
         await run.UntilReadAgain();
         Assert.NotNull(run.Find("app"));
-        Assert.Single(run.Lines, l => l.Text == "service app removed: known but down for now");
+        Assert.Single(run.Lines, l => l.Text == "service removed, known but down for now service=app");
     }
 
     [Fact]

@@ -5,11 +5,12 @@ using Millau.Logging;
 
 namespace Millau.Tests.Logging;
 
-public class LineLoggerTests
+public sealed class LineLoggerTests : IDisposable
 {
     private const string Date = "2026-11-23T15:04:05.123Z";
 
     private readonly MemoryStream _output = new();
+    private ILoggerFactory? _factory;
     private readonly FakeTimeProvider _time = new(DateTimeOffset.Parse(Date));
 
     [Theory]
@@ -30,7 +31,7 @@ public class LineLoggerTests
     [InlineData("\u001b[31mred", "\\x1b[31mred")]
     [InlineData("\0\u0007\u007f", "\\x00\\x07\\x7f")]
     [InlineData("\u0085\u009b31m", "\\x85\\x9b31m")]
-    [InlineData("\u2028\u202e\u2066", "\\u2028\\u202e\\u2066")]
+    [InlineData("\u2028\u202e\u2066\u200f", "\\u2028\\u202e\\u2066\\u200f")]
     [InlineData("café 🐳 \\n", "café 🐳 \\n")]
     public void What_could_end_a_line_or_steer_a_terminal_is_escaped(string message, string written)
     {
@@ -40,11 +41,11 @@ public class LineLoggerTests
     }
 
     [Fact]
-    public void A_lone_surrogate_does_no_harm()
+    public void A_lone_surrogate_is_escaped()
     {
-        Logger().LogInformation("a\ud800b");
+        Logger().LogInformation("a\ud800b\udc00");
 
-        Assert.Equal($"{Date} INFO  a\uFFFDb\n", Text);
+        Assert.Equal($"{Date} INFO  a\\ud800b\\udc00\n", Text);
     }
 
     [Fact]
@@ -64,7 +65,7 @@ public class LineLoggerTests
 
         Assert.StartsWith($"{Date} ERROR failed System.IO.IOException: broken\\n   at ", Text);
         Assert.Contains(nameof(Thrown), Text);
-        Assert.Equal(1, Text.Count(c => c == '\n'));
+        Assert.Single(Text, '\n');
     }
 
     [Fact]
@@ -104,34 +105,79 @@ public class LineLoggerTests
     }
 
     [Fact]
-    public async Task Lines_of_many_threads_stay_whole_and_are_one_write_each()
+    public async Task Lines_of_many_threads_stay_whole()
     {
-        var output = new CountingStream();
-        using var factory = LineLoggerProvider.CreateFactory(LogLevel.Information, output, _time);
-        var loggers = Enumerable.Range(0, 4).Select(i => factory.CreateLogger($"{i}")).ToArray();
+        var factory = LineLoggerProvider.CreateFactory(LogLevel.Information, LogFormat.Text, _output, _time);
+        var loggers = Enumerable.Range(0, 4).Select(i => factory.CreateLogger($"Millau.{i}")).ToArray();
         await Task.WhenAll(loggers.Select((logger, i) => Task.Run(() =>
         {
             for (var j = 0; j < 500; j++)
                 logger.LogInformation("{Text}", new string((char)('a' + i), 50));
         })));
+        factory.Dispose();
 
-        var lines = output.Lines;
-        Assert.Equal(2000, lines.Count);
-        Assert.All(lines, l => Assert.Matches("^[^ ]+ INFO  (a{50}|b{50}|c{50}|d{50})\n$", l));
+        var lines = Encoding.UTF8.GetString(_output.ToArray()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(2000, lines.Length);
+        Assert.All(lines, l => Assert.Matches("^[^ ]+ INFO  (a{50}|b{50}|c{50}|d{50})$", l));
     }
 
     [Fact]
     public void A_reader_that_went_away_is_no_error()
     {
-        using var factory = LineLoggerProvider.CreateFactory(LogLevel.Information, new BrokenStream(), _time);
+        using var factory = LineLoggerProvider.CreateFactory(LogLevel.Information, LogFormat.Text, new BrokenStream(), _time);
 
         factory.CreateLogger("x").LogInformation("unheard");
     }
 
-    private string Text => Encoding.UTF8.GetString(_output.ToArray());
+    [Fact]
+    public void A_quoted_value_cannot_pass_for_further_keys()
+    {
+        Log.WrongLabel(Logger(), "app", "millau.path", "x\" allowed=\"\\", "starts with /", "not routed");
+
+        Assert.Equal($"{Date} WARN  wrong label service=app label=millau.path value=\"x\\\" allowed=\\\"\\\\\" "
+            + "allowed=\"starts with /\" result=\"not routed\"\n", Text);
+    }
+
+    [Fact]
+    public void What_requests_cause_is_written_30_times_a_minute_and_the_rest_is_counted()
+    {
+        var logger = Logger();
+        for (var i = 0; i < 100; i++) Log.Refused(logger, "192.0.2.1", "no Host");
+        for (var i = 0; i < 100; i++) Log.ServiceForgotten(logger, $"app{i}");
+        _time.Advance(TimeSpan.FromMinutes(1));
+        Log.Refused(logger, "192.0.2.1", "no Host");
+        Log.Refused(logger, "192.0.2.1", "no Host");
+
+        var lines = Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(32, lines.Count(l => l.Contains("request refused", StringComparison.Ordinal)));
+        Assert.Equal(100, lines.Count(l => l.Contains("service forgotten", StringComparison.Ordinal)));
+        Assert.EndsWith("request refused client=192.0.2.1 reason=\"no Host\" suppressed=70", lines[^2]);
+        Assert.EndsWith("request refused client=192.0.2.1 reason=\"no Host\"", lines[^1]);
+    }
+
+    [Fact]
+    public void At_DEBUG_what_requests_cause_is_written_each_time()
+    {
+        var logger = Logger(LogLevel.Debug);
+        for (var i = 0; i < 100; i++) Log.ClientGone(logger, "192.0.2.1", "a.test");
+
+        Assert.Equal(100, Text.Count(c => c == '\n'));
+    }
+
+    /// <summary>All that was written; the end of the log.</summary>
+    private string Text
+    {
+        get
+        {
+            _factory?.Dispose();
+            return Encoding.UTF8.GetString(_output.ToArray());
+        }
+    }
+
+    public void Dispose() => _factory?.Dispose();
 
     private ILogger Logger(LogLevel minimum = LogLevel.Information, string category = "Millau") =>
-        LineLoggerProvider.CreateFactory(minimum, _output, _time).CreateLogger(category);
+        (_factory = LineLoggerProvider.CreateFactory(minimum, LogFormat.Text, _output, _time)).CreateLogger(category);
 
     private static Exception Thrown(Exception exception)
     {
@@ -143,13 +189,6 @@ public class LineLoggerTests
         {
             return e;
         }
-    }
-
-    private sealed class CountingStream : MemoryStream
-    {
-        public List<string> Lines { get; } = [];
-
-        public override void Write(ReadOnlySpan<byte> buffer) => Lines.Add(Encoding.UTF8.GetString(buffer));
     }
 
     private sealed class BrokenStream : MemoryStream
