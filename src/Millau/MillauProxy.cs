@@ -28,7 +28,10 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <param name="time">The clock of all timeouts.</param>
     /// <param name="logging">Used, not disposed.</param>
     /// <param name="secrets">The directory of what labels name as <c>secret:NAME</c>.</param>
-    public MillauProxy(string? servedBy, TimeProvider time, ILoggerFactory logging, string secrets = SecretFiles.DefaultRoot)
+    /// <param name="observers">Told of each request.</param>
+    public MillauProxy(
+        string? servedBy, TimeProvider time, ILoggerFactory logging, string secrets = SecretFiles.DefaultRoot,
+        params IRequestObserver[] observers)
     {
         _time = time;
         _logging = logging;
@@ -40,9 +43,10 @@ internal sealed class MillauProxy : IAsyncDisposable
         _routes = new LiveRoutes(_upstreams);
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
+        var watch = new RequestWatch(time, observers);
         var forwarder = new Forwarder(
-            _routes, availability, _parking, _heartbeat, new ResponseRelay(servedBy), forwardingLog);
-        _application = new ProxyApplication(forwarder, forwardingLog);
+            _routes, availability, _parking, _heartbeat, new ResponseRelay(servedBy), watch, forwardingLog);
+        _application = new ProxyApplication(forwarder, watch, forwardingLog);
         Certificates = new CertificateStore(new SecretFiles(secrets), time, logging.CreateLogger("Millau.Tls"));
         Handshake = new TlsHandshake(Certificates);
     }
@@ -53,6 +57,12 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <summary>Where clients connect to with TLS; after <see cref="ListenAsync"/> with a port for it.</summary>
     public IPEndPoint TlsEndPoint => _server!.EndPoints[1];
 
+    /// <summary>The port without TLS.</summary>
+    public Listener Http { get; } = new("http");
+
+    /// <summary>The port with TLS.</summary>
+    public Listener Https { get; } = new("https");
+
     /// <summary>What clients are shown that connect with TLS.</summary>
     public CertificateStore Certificates { get; }
 
@@ -61,6 +71,9 @@ internal sealed class MillauProxy : IAsyncDisposable
 
     /// <summary>Requests that wait for an instance on its way up.</summary>
     public int WaitingRequests => _parking.Count;
+
+    /// <summary>All instances of the latest catalog, for those who watch. Any thread.</summary>
+    public IEnumerable<UpstreamInstance> Instances => _upstreams.Instances;
 
     /// <summary>Makes a catalog effective. One caller at a time.</summary>
     public void Apply(ServiceCatalog catalog)
@@ -75,8 +88,8 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <param name="port">0 for one that the system chooses.</param>
     /// <param name="tlsPort">The same; null for no TLS.</param>
     public async Task ListenAsync(IPAddress? address, int port, int? tlsPort) =>
-        _server = await ProxyServer.StartAsync(_application, address, port, tlsPort, Handshake, _time, _logging)
-            .ConfigureAwait(false);
+        _server = await ProxyServer.StartAsync(
+            _application, address, port, tlsPort, Http, Https, Handshake, _time, _logging).ConfigureAwait(false);
 
     /// <inheritdoc cref="ProxyServer.DrainAsync"/>
     public Task DrainAsync(TimeSpan grace) => _server?.DrainAsync(grace) ?? Task.CompletedTask;

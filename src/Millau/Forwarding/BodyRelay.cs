@@ -20,23 +20,26 @@ internal static class BodyRelay
     private const int FlushAt = 64 * 1024;
 
     /// <summary>A body of known length.</summary>
-    public static ValueTask<RelayResult> RelayLengthAsync(UpstreamConnection connection, PipeWriter writer, long length) =>
-        RelayPlainAsync(connection, writer, length, endsWithConnection: false);
+    public static ValueTask<RelayResult> RelayLengthAsync(
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, long length) =>
+        RelayPlainAsync(connection, writer, outcome, length, endsWithConnection: false);
 
     /// <summary>A body that ends with the connection (RFC 9112 section 6.3, case 8).</summary>
-    public static ValueTask<RelayResult> RelayToEndAsync(UpstreamConnection connection, PipeWriter writer) =>
-        RelayPlainAsync(connection, writer, long.MaxValue, endsWithConnection: true);
+    public static ValueTask<RelayResult> RelayToEndAsync(
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome) =>
+        RelayPlainAsync(connection, writer, outcome, long.MaxValue, endsWithConnection: true);
 
     /// <summary>A chunked body; trailers are dropped.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public static async ValueTask<RelayResult> RelayChunkedAsync(UpstreamConnection connection, PipeWriter writer)
+    public static async ValueTask<RelayResult> RelayChunkedAsync(
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome)
     {
         var decoder = new ChunkedDecoder();
         var waiting = 0;
         var flushed = false;
         while (true)
         {
-            if (!Decode(connection, writer, ref decoder, ref waiting)) return RelayResult.Broken;
+            if (!Decode(connection, writer, outcome, ref decoder, ref waiting)) return RelayResult.Broken;
             if (decoder.IsDone) break;
             var received = connection.TryFill();
             if (received == UpstreamConnection.NothingYet || waiting >= FlushAt)
@@ -53,13 +56,14 @@ internal static class BodyRelay
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private static async ValueTask<RelayResult> RelayPlainAsync(
-        UpstreamConnection connection, PipeWriter writer, long left, bool endsWithConnection)
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, long left, bool endsWithConnection)
     {
         var waiting = (int)Math.Min(left, connection.Buffered.Length);
         var flushed = false;
         writer.Write(connection.Buffered.Span[..waiting]);
         connection.Consume(waiting);
         left -= waiting;
+        outcome.ResponseBytes += waiting;
         while (left > 0)
         {
             var memory = GetMemory(writer, left);
@@ -75,6 +79,7 @@ internal static class BodyRelay
             if (received <= 0) return RelayResult.Broken;
             writer.Advance(received);
             left -= received;
+            outcome.ResponseBytes += received;
             waiting += received;
             if (waiting < FlushAt || left == 0) continue;
             if (!await FlushAsync(writer).ConfigureAwait(false)) return RelayResult.ClientGone;
@@ -86,7 +91,7 @@ internal static class BodyRelay
 
     // False when the bytes are no chunked body.
     private static bool Decode(
-        UpstreamConnection connection, PipeWriter writer, ref ChunkedDecoder decoder, ref int waiting)
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, ref ChunkedDecoder decoder, ref int waiting)
     {
         while (!connection.Buffered.IsEmpty && !decoder.IsDone)
         {
@@ -94,6 +99,7 @@ internal static class BodyRelay
             if (!decoder.TryRead(input, out var consumed, out var data)) return false;
             if (data > 0) writer.Write(input.Slice(consumed - data, data));
             waiting += data;
+            outcome.ResponseBytes += data;
             connection.Consume(consumed);
         }
         return true;

@@ -23,7 +23,7 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class Forwarder(
     LiveRoutes routes, Availability availability, Parking parking, UpstreamHeartbeat heartbeat, ResponseRelay relay,
-    ILogger logger)
+    RequestWatch watch, ILogger logger)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
 
@@ -64,6 +64,7 @@ internal sealed class Forwarder(
                         .ConfigureAwait(false);
                     return;
                 }
+                context.Outcome.Service ??= walk.Current?.Group.Services[0];
 
                 // 3.
                 var instance = state.Again
@@ -141,12 +142,14 @@ internal sealed class Forwarder(
     private async ValueTask<AttemptFailure> AttemptAsync(RequestContext context, UpstreamInstance instance, bool fresh)
     {
         if (!fresh) context.Tried.Add(instance);
+        watch.AttemptStarted(context, instance);
         // A second idle connection may have ended as the first one did.
         var connection = fresh ? null : RentIdle(instance);
         var failure = AttemptFailure.None;
         if (connection is null) (connection, failure) = await ConnectAsync(instance).ConfigureAwait(false);
         if (connection is not null)
             failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
+        watch.AttemptEnded(context, failure);
         if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
 
         // 5. Who is to blame.
@@ -208,6 +211,7 @@ internal sealed class Forwarder(
 
             // 6.
             context.Body.Answered(connection);
+            watch.AttemptAnswered(context, connection.Head.Status);
             if (connection.Head.Status == StatusCodes.Status101SwitchingProtocols)
             {
                 await SwitchProtocolsAsync(context, connection).ConfigureAwait(false);
@@ -221,7 +225,14 @@ internal sealed class Forwarder(
             {
                 // A client that has gone, or whose own body was broken, has ended the exchange itself.
                 if (result == RelayResult.Broken && !context.ClientGone && context.Body.ClientError is null)
+                {
+                    context.Outcome.IsCut = true;
                     Log.ResponseCut(logger, connection.Instance.Service.Name, connection.Instance.Name, context.Host);
+                }
+                else
+                {
+                    context.Outcome.ClientGone = true;
+                }
                 // Also when the client has gone: Kestrel may learn of it later than this, and would take the answer for
                 // one that ended too early by our fault.
                 context.AbortClient();
@@ -300,7 +311,7 @@ internal sealed class Forwarder(
         context.Response.Headers.Upgrade = ResponseRelay.Upgrade(connection) ?? context.Upgrade;
         var upgrade = context.Features.GetRequiredFeature<IHttpUpgradeFeature>();
         await using var downstream = await upgrade.UpgradeAsync().ConfigureAwait(false);
-        await Tunnel.RunAsync(downstream, connection).ConfigureAwait(false);
+        await Tunnel.RunAsync(downstream, connection, context.Outcome).ConfigureAwait(false);
     }
 
     private static Task GiveUpAsync(RequestContext context, AttemptFailure failure) => failure switch

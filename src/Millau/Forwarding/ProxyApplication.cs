@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 namespace Millau.Forwarding;
 
 /// <summary>What Kestrel calls for each request: the one place where a request's exceptions end.</summary>
-internal sealed class ProxyApplication(Forwarder forwarder, ILogger logger) : IHttpApplication<RequestContext>
+internal sealed class ProxyApplication(Forwarder forwarder, RequestWatch watch, ILogger logger) : IHttpApplication<RequestContext>
 {
     private volatile bool _draining;
 
@@ -31,6 +31,8 @@ internal sealed class ProxyApplication(Forwarder forwarder, ILogger logger) : IH
     {
         if (_draining && context.Request.Protocol.StartsWith("HTTP/1", StringComparison.Ordinal))
             context.Response.Headers.Connection = "close";
+        var refused = 0;
+        watch.RequestStarted(context);
         try
         {
             await forwarder.ForwardAsync(context).ConfigureAwait(false);
@@ -43,6 +45,7 @@ internal sealed class ProxyApplication(Forwarder forwarder, ILogger logger) : IH
         {
             Log.Refused(logger, context.ClientAddress, e.Message);
             // Kestrel knows the status that belongs to it, if an answer can still be given.
+            refused = context.Response.HasStarted ? 0 : e.StatusCode;
             throw;
         }
         catch (IOException e) when (!context.Response.HasStarted)
@@ -57,6 +60,10 @@ internal sealed class ProxyApplication(Forwarder forwarder, ILogger logger) : IH
             Log.RequestFailed(logger, e, context.Request.Method, context.Host);
             if (context.Response.HasStarted) context.AbortClient();
             else await Responses.WriteAsync(context, StatusCodes.Status500InternalServerError, "Internal error").ConfigureAwait(false);
+        }
+        finally
+        {
+            watch.RequestEnded(context, refused != 0 ? refused : context.Response.StatusCode);
         }
     }
 

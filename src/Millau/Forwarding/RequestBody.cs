@@ -50,6 +50,9 @@ internal sealed class RequestBody
     /// <summary>Bytes kept to be sent again, beyond what stands behind the head.</summary>
     public long KeptBytes { get; private set; }
 
+    /// <summary>Bytes that were read from the client, without framing.</summary>
+    public long BytesRead => _taken;
+
     /// <summary>What went wrong on the client's side, or null.</summary>
     public Exception? ClientError { get; private set; }
 

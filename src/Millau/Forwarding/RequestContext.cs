@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Millau.Http1;
+using Millau.Ingress;
 using Millau.Routing;
 using Millau.Upstreams;
 
@@ -36,6 +37,12 @@ internal sealed class RequestContext(IFeatureCollection features)
     public RequestWriter Writer { get; } = new();
 
     public RequestBody Body { get; } = new();
+
+    /// <summary>What those who watch get to know.</summary>
+    public RequestOutcome Outcome { get; } = new();
+
+    /// <summary>When the attempt under way began, in timestamps as the outcome's.</summary>
+    public long AttemptStarted { get; set; }
 
     /// <summary>The instances that had their attempt.</summary>
     public List<UpstreamInstance> Tried { get; } = [];
@@ -77,6 +84,7 @@ internal sealed class RequestContext(IFeatureCollection features)
         {
             _clientAddress = connection.RemoteIpAddress;
             ClientAddress = Format(_clientAddress);
+            Outcome.Listener = features.Get<Listener>() ?? Listener.None;
         }
         WatchClient();
     }
@@ -92,6 +100,7 @@ internal sealed class RequestContext(IFeatureCollection features)
         Upgrade = null;
         ExpectsContinue = IsRepeatable = false;
         Target = default;
+        Outcome.Clear();
     }
 
     /// <summary>From now on the connection is cut when the client goes. False when it has gone already.</summary>

@@ -74,10 +74,10 @@ internal sealed class ResponseRelay(string? servedBy)
         if (!hasBody) return Finish(connection);
         var result = head switch
         {
-            { IsChunked: true } => await BodyRelay.RelayChunkedAsync(connection, body.Writer).ConfigureAwait(false),
-            { ContentLength: >= 0 } => await BodyRelay.RelayLengthAsync(connection, body.Writer, head.ContentLength)
+            { IsChunked: true } => await BodyRelay.RelayChunkedAsync(connection, body.Writer, context.Outcome).ConfigureAwait(false),
+            { ContentLength: >= 0 } => await BodyRelay.RelayLengthAsync(connection, body.Writer, context.Outcome, head.ContentLength)
                 .ConfigureAwait(false),
-            _ => await BodyRelay.RelayToEndAsync(connection, body.Writer).ConfigureAwait(false),
+            _ => await BodyRelay.RelayToEndAsync(connection, body.Writer, context.Outcome).ConfigureAwait(false),
         };
         return result == RelayResult.Done && (head.IsChunked || head.ContentLength >= 0) ? Finish(connection) : result;
     }

@@ -17,8 +17,9 @@ internal static class Responses
         var headers = context.Response.Headers;
         headers.ContentType = "text/plain; charset=utf-8";
         headers.ContentLength = body.Length;
-        if (!context.IsHead)
-            await context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(body).ConfigureAwait(false);
+        if (context.IsHead) return;
+        context.Outcome.ResponseBytes = body.Length;
+        await context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(body).ConfigureAwait(false);
     }
 
     /// <summary>503: nobody now, somebody soon.</summary>

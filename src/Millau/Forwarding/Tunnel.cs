@@ -13,11 +13,12 @@ internal static class Tunnel
 
     /// <param name="downstream">The client's connection after the switch.</param>
     /// <param name="upstream">The instance's; bytes it sent along with its head are passed on first.</param>
-    public static async Task RunAsync(Stream downstream, UpstreamConnection upstream)
+    /// <param name="outcome">Counts what passes.</param>
+    public static async Task RunAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
     {
         using var ended = new CancellationTokenSource();
-        var toInstance = ToInstanceAsync(downstream, upstream, ended.Token);
-        var toClient = ToClientAsync(downstream, upstream);
+        var toInstance = ToInstanceAsync(downstream, upstream, outcome, ended.Token);
+        var toClient = ToClientAsync(downstream, upstream, outcome);
         // The instance decides: when it has ended, nothing the client says can be answered any more. A client that has
         // ended may still be owed something, and a failed one ends the instance's side by the abort.
         await toClient.ConfigureAwait(false);
@@ -26,7 +27,8 @@ internal static class Tunnel
         await toInstance.ConfigureAwait(false);
     }
 
-    private static async Task ToInstanceAsync(Stream downstream, UpstreamConnection upstream, CancellationToken ended)
+    private static async Task ToInstanceAsync(
+        Stream downstream, UpstreamConnection upstream, RequestOutcome outcome, CancellationToken ended)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         try
@@ -35,6 +37,7 @@ internal static class Tunnel
             {
                 var read = await downstream.ReadAsync(buffer, ended).ConfigureAwait(false);
                 if (read == 0) break;
+                outcome.RequestBytes += read;
                 if (await upstream.SendAsync(buffer.AsMemory(0, read)).ConfigureAwait(false) < 0) return;
             }
             upstream.ShutdownSend();
@@ -49,13 +52,14 @@ internal static class Tunnel
         }
     }
 
-    private static async Task ToClientAsync(Stream downstream, UpstreamConnection upstream)
+    private static async Task ToClientAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
     {
         try
         {
             while (true)
             {
                 if (upstream.Buffered.IsEmpty && await upstream.FillAsync().ConfigureAwait(false) <= 0) return;
+                outcome.ResponseBytes += upstream.Buffered.Length;
                 await downstream.WriteAsync(upstream.Buffered).ConfigureAwait(false);
                 await downstream.FlushAsync().ConfigureAwait(false);
                 upstream.Consume(upstream.Buffered.Length);

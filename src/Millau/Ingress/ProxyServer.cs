@@ -44,10 +44,12 @@ internal sealed class ProxyServer : IAsyncDisposable
     /// <param name="address">Null for all, IPv6 and IPv4.</param>
     /// <param name="port">0 for one that the system chooses.</param>
     /// <param name="tlsPort">The same; null for no TLS.</param>
+    /// <param name="http">Told the plain port, and watches its connections.</param>
+    /// <param name="https">The same for the one with TLS.</param>
     /// <param name="handshake">Chooses certificates.</param>
     public static async Task<ProxyServer> StartAsync(
-        ProxyApplication application, IPAddress? address, int port, int? tlsPort, TlsHandshake handshake, TimeProvider time,
-        ILoggerFactory logging)
+        ProxyApplication application, IPAddress? address, int port, int? tlsPort, Listener http, Listener https,
+        TlsHandshake handshake, TimeProvider time, ILoggerFactory logging)
     {
         DrainableTransport? transport = null;
         var host = await KestrelHost.StartAsync(
@@ -56,8 +58,8 @@ internal sealed class ProxyServer : IAsyncDisposable
             options =>
             {
                 Configure(options);
-                Listen(options, address, port, Http1Only);
-                if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, handshake, time));
+                Listen(options, address, port, listener => Plain(listener, http));
+                if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, https, handshake, time));
             },
             services => services
                 .AddSingleton<IMemoryPoolFactory<byte>>(new BlockMemoryPool.Factory())
@@ -72,6 +74,8 @@ internal sealed class ProxyServer : IAsyncDisposable
                 .AddSingleton<IConnectionListenerFactory>(provider => transport = new DrainableTransport(
                     new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging))))
             .ConfigureAwait(false);
+        http.Bind(host.EndPoints[0].Port);
+        if (tlsPort is not null) https.Bind(host.EndPoints[1].Port);
         return new ProxyServer(host, transport!, application, time);
     }
 
@@ -99,15 +103,17 @@ internal sealed class ProxyServer : IAsyncDisposable
         else options.Listen(address, port, configure);
     }
 
-    private static void Http1Only(ListenOptions options)
+    private static void Plain(ListenOptions options, Listener listener)
     {
         options.Protocols = HttpProtocols.Http1;
+        listener.Watch(options);
         options.Use(ClientInput.Attach);
     }
 
-    private static void Tls(ListenOptions options, TlsHandshake handshake, TimeProvider time)
+    private static void Tls(ListenOptions options, Listener listener, TlsHandshake handshake, TimeProvider time)
     {
         options.Protocols = HttpProtocols.Http1AndHttp2;
+        listener.Watch(options);
         options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
         options.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = context => new(handshake.Choose(context)) });
         options.Use(ClientInput.Attach);

@@ -39,6 +39,9 @@ internal sealed class UpstreamInstance
     public IPEndPoint EndPoint { get; }
     public UpstreamConnectionPool Pool { get; }
 
+    /// <summary>What it did so far.</summary>
+    public InstanceTally Tally { get; } = new();
+
     /// <summary>The service it belongs to, as its labels stand now.</summary>
     public UpstreamService Service
     {

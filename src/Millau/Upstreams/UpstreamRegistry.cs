@@ -7,12 +7,13 @@ namespace Millau.Upstreams;
 
 /// <summary>
 /// Keeps one <see cref="UpstreamInstance"/> for each instance of the latest catalog, so that health and connections
-/// outlive catalogs and route tables. Called by one thread at a time.
+/// outlive catalogs and route tables. Called by one thread at a time, but for <see cref="Instances"/>.
 /// </summary>
 internal sealed class UpstreamRegistry(
     UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, ILogger logger)
 {
-    private Dictionary<(string Id, IPEndPoint EndPoint), Known> _known = [];
+    // Never changed once it is here: a new catalog makes a new one.
+    private volatile Dictionary<(string Id, IPEndPoint EndPoint), Known> _known = [];
 
     private readonly record struct Known(UpstreamInstance Instance, int Epoch);
 
@@ -20,6 +21,9 @@ internal sealed class UpstreamRegistry(
     /// <param name="Services">One for each service of the catalog, in its order.</param>
     /// <param name="Gone">Instances that the catalog no longer has; to be retired once no new request finds them.</param>
     internal readonly record struct Update(ImmutableArray<UpstreamService> Services, List<UpstreamInstance> Gone);
+
+    /// <summary>All instances of the latest catalog. Any thread.</summary>
+    public IEnumerable<UpstreamInstance> Instances => _known.Values.Select(static k => k.Instance);
 
     /// <summary>Takes over a catalog. Instances that were known before keep their state; new ones are probed.</summary>
     public Update Take(ServiceCatalog catalog)

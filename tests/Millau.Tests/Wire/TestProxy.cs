@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
+using Millau.Forwarding;
 
 namespace Millau.Tests.Wire;
 
@@ -38,17 +39,29 @@ internal sealed class TestProxy : IAsyncDisposable
         return proxy;
     }
 
+    /// <summary>As <see cref="StartAsync(ImmutableArray{Service})"/>, with somebody who watches the requests.</summary>
+    public static async Task<TestProxy> StartWatchedAsync(IRequestObserver observer, params ImmutableArray<Service> services)
+    {
+        var proxy = await StartUnprobedAsync(TimeProvider.System, ServedBy, "/nonexistent", [observer], services);
+        await proxy.ApplyAsync(services);
+        return proxy;
+    }
+
     /// <summary>Starts without waiting for anything.</summary>
     public static Task<TestProxy> StartUnprobedAsync(
         TimeProvider time, string? servedBy, params ImmutableArray<Service> services) =>
         StartUnprobedAsync(time, servedBy, "/nonexistent", services);
 
     /// <summary>Starts without waiting for anything; secrets are files of a directory.</summary>
-    public static async Task<TestProxy> StartUnprobedAsync(
-        TimeProvider time, string? servedBy, string secrets, ImmutableArray<Service> services)
+    public static Task<TestProxy> StartUnprobedAsync(
+        TimeProvider time, string? servedBy, string secrets, ImmutableArray<Service> services) =>
+        StartUnprobedAsync(time, servedBy, secrets, [], services);
+
+    private static async Task<TestProxy> StartUnprobedAsync(
+        TimeProvider time, string? servedBy, string secrets, IRequestObserver[] observers, ImmutableArray<Service> services)
     {
         var log = new RecordedLog();
-        var proxy = new MillauProxy(servedBy, time, log, secrets);
+        var proxy = new MillauProxy(servedBy, time, log, secrets, observers);
         proxy.Apply(new ServiceCatalog(services));
         await proxy.ListenAsync(IPAddress.Loopback, 0, 0);
         return new TestProxy(proxy, log);

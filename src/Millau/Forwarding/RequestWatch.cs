@@ -1,0 +1,66 @@
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>
+/// Keeps the <see cref="RequestOutcome"/> and the tallies of instances up to date as a request goes, and tells those who
+/// watch. The forwarder says here what happens, and knows nothing of who listens.
+/// </summary>
+internal sealed class RequestWatch(TimeProvider time, params IRequestObserver[] observers)
+{
+    public void RequestStarted(RequestContext context)
+    {
+        context.Outcome.Started = time.GetTimestamp();
+        foreach (var observer in observers) observer.RequestStarted(context);
+    }
+
+    public void AttemptStarted(RequestContext context, UpstreamInstance instance)
+    {
+        var outcome = context.Outcome;
+        outcome.Attempts++;
+        outcome.Instance = instance;
+        outcome.Service = instance.Service;
+        context.AttemptStarted = time.GetTimestamp();
+        instance.Tally.Begin();
+        foreach (var observer in observers) observer.AttemptStarted(context);
+    }
+
+    /// <param name="context">The request's.</param>
+    /// <param name="status">The instance's.</param>
+    public void AttemptAnswered(RequestContext context, int status)
+    {
+        var outcome = context.Outcome;
+        outcome.InstanceStatus = status;
+        outcome.Answered = time.GetTimestamp();
+        outcome.Instance!.Tally.Answered(time.GetElapsedTime(context.AttemptStarted, outcome.Answered));
+        foreach (var observer in observers) observer.AttemptAnswered(context);
+    }
+
+    /// <param name="context">The request's.</param>
+    /// <param name="failure">How the attempt failed, or that it was answered.</param>
+    public void AttemptEnded(RequestContext context, AttemptFailure failure)
+    {
+        var outcome = context.Outcome;
+        var tally = outcome.Instance!.Tally;
+        tally.End();
+        // A client that goes takes its attempt with it: that says nothing about the instance.
+        if (failure != AttemptFailure.None && !context.ClientGone && context.Body.ClientError is null)
+        {
+            outcome.LastFailure = failure;
+            tally.Failed(RetryRule.Describe(failure), time.GetUtcNow());
+        }
+        foreach (var observer in observers) observer.AttemptEnded(context, failure);
+    }
+
+    /// <param name="context">The request's.</param>
+    /// <param name="status">The status that the client gets, if it gets one.</param>
+    public void RequestEnded(RequestContext context, int status)
+    {
+        var outcome = context.Outcome;
+        outcome.Ended = time.GetTimestamp();
+        outcome.RequestBytes += context.Body.BytesRead;
+        outcome.ClientGone |= context.ClientGone && !outcome.IsCut;
+        outcome.Status = outcome.ClientGone && !context.Response.HasStarted ? 0 : status;
+        foreach (var observer in observers) observer.RequestEnded(context);
+    }
+}
