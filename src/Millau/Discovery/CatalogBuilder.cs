@@ -27,13 +27,13 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
     {
         _said.BeginRound();
         _stops.BeginRound();
-        var unrouted = new List<UnroutedService>();
+        var seen = new List<SeenService>();
         var services = new List<Service>();
         var certificates = new List<ServiceCertificate>();
         foreach (var known in _known.Values)
             known.IsFound = false;
         foreach (var service in Merge(found))
-            Take(service, reach, news, now, unrouted);
+            Take(service, reach, news, now);
         foreach (var (key, known) in _known)
         {
             if (!known.IsFound)
@@ -42,18 +42,21 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
                 services.Add(ToService(CatalogName(key), known, labels));
             if (known.Certificate is { } pair)
                 certificates.Add(new ServiceCertificate(CatalogName(key), pair.Certificate, pair.Key));
+            if (known.Labels is not null || known.MissingSince is null)
+                seen.Add(known.Seen! with { RoutedAs = known.Labels is null ? null : CatalogName(key) });
         }
 
         _said.EndRound();
         _stops.EndRound();
         services.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
-        unrouted.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
         certificates.Sort(static (a, b) => string.CompareOrdinal(a.Service, b.Service));
-        var catalog = new ServiceCatalog([.. services]) { Unrouted = [.. unrouted], Certificates = [.. certificates] };
+        seen.Sort(static (a, b) =>
+            string.CompareOrdinal(a.Name, b.Name) is var order && order != 0 ? order : a.Origin.CompareTo(b.Origin));
+        var catalog = new ServiceCatalog([.. services]) { Seen = [.. seen], Certificates = [.. certificates] };
         if (catalog.Equals(_last))
             return null;
         if (_last is null)
-            Log.ServicesFound(log, services.Count + unrouted.Count, services.Count);
+            Log.ServicesFound(log, seen.Count, services.Count);
         _last = catalog;
         return catalog;
     }
@@ -69,8 +72,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             ? same[0]
             : same[0] with { Instances = [.. same.SelectMany(s => s.Instances)] });
 
-    private void Take(
-        FoundService found, Reach reach, ContainerNews news, TimeSpan now, List<UnroutedService> unrouted)
+    private void Take(FoundService found, Reach reach, ContainerNews news, TimeSpan now)
     {
         var key = (found.Origin, found.Name);
         if (!_known.TryGetValue(key, out var known))
@@ -89,7 +91,10 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         var reason = labels is not null ? "" : reading.Verdict == LabelVerdict.Off
             ? "millau.enabled is not true"
             : "wrong labels: " + string.Join(", ", reading.Problems.Select(p => p.Label));
-        var instances = labels is null ? [] : Instances(found, labels, reach, news, now, ref reason);
+        (string Its, string Ours)? noNetwork = null;
+        var instances = labels is null ? [] : Instances(found, labels, reach, news, now, out noNetwork);
+        if (instances.IsEmpty && noNetwork is var (its, ours))
+            reason = $"no shared network: it is on {its}, Millau reaches {ours}";
         if (reason.Length > 0)
             labels = null;
 
@@ -100,9 +105,36 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         known.Instances = instances;
         known.IsStarting = found.IsStarting;
         known.Reason = reason;
-        if (reason.Length > 0 && !found.IsRemoved)
-            unrouted.Add(new UnroutedService(found.Name, reason));
+        known.Seen = See(WithNews(found, news, now), reading, labels, reason, instances.Length, noNetwork);
     }
+
+    private static SeenService See(
+        FoundService found, LabelReading reading, ServiceLabels? labels, string reason, int instances,
+        (string Its, string Ours)? noNetwork) => new()
+    {
+        Name = found.Name,
+        Origin = found.Origin,
+        Reason = reason,
+        Labels = [.. found.Labels.Where(l => ServiceLabels.IsMillau(l.Key)).OrderBy(l => l.Key, StringComparer.Ordinal)
+            .Select(l => new SeenLabel(LogText.Clean(l.Key), LogText.Clean(LabelSecrets.Shown(l.Key, l.Value ?? ""))))],
+        Port = labels?.Port,
+        Wanted = found.Wanted,
+        ExposedPorts = found.ExposedPorts,
+        Unhealthy = [.. found.Instances.Where(i => i.IsUnhealthy).Select(i => i.Id)],
+        Problems = found.IsRemoved
+            ? [Diagnosis.Removed]
+            : Diagnosis.Of(found, reading, labels is not null, instances, noNetwork),
+    };
+
+    /// <summary>Events tell of health checks that failed on this node; the lists of a Swarm do not.</summary>
+    private static FoundService WithNews(FoundService found, ContainerNews news, TimeSpan now) =>
+        found.Instances.Any(i => !i.IsUnhealthy && news.IsUnhealthy(i.ContainerId, now))
+            ? found with
+            {
+                Instances = [.. found.Instances.Select(
+                    i => i with { IsUnhealthy = i.IsUnhealthy || news.IsUnhealthy(i.ContainerId, now) })],
+            }
+            : found;
 
     /// <summary>A service that is no longer found is known but down for a while, then forgotten.</summary>
     private void Miss((ServiceOrigin Origin, string Name) key, Known known, TimeSpan now)
@@ -112,6 +144,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         if (known.MissingSince is null && known.Labels is not null)
             Log.ServiceRemoved(log, key.Name);
         known.MissingSince ??= now;
+        known.Seen = known.Seen! with { Problems = [Diagnosis.Removed], Unhealthy = [] };
         if (known.Labels is not null && now - known.MissingSince < timing.KeepRemoved)
             return;
         if (known.Labels is not null)
@@ -140,8 +173,10 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
     }
 
     private ImmutableArray<Instance> Instances(
-        FoundService found, ServiceLabels labels, Reach reach, ContainerNews news, TimeSpan now, ref string reason)
+        FoundService found, ServiceLabels labels, Reach reach, ContainerNews news, TimeSpan now,
+        out (string Its, string Ours)? noNetwork)
     {
+        noNetwork = null;
         var result = ImmutableArray.CreateBuilder<Instance>(found.Instances.Length);
         FoundInstance? unreachable = null;
         foreach (var instance in found.Instances)
@@ -171,8 +206,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             its = "none";
         if (_said.IsNew(found.Name, "network", $"{its} {reach.Describe()}"))
             Log.NoSharedNetwork(log, found.Name, its, reach.Describe());
-        if (result.Count == 0)
-            reason = $"no shared network: it is on {its}, Millau reaches {reach.Describe()}";
+        noNetwork = (its, reach.Describe());
         return result.DrainToImmutable();
     }
 
@@ -241,5 +275,8 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         public ImmutableArray<Instance> Instances { get; set; } = [];
         public bool IsStarting { get; set; }
         public string Reason { get; set; } = "";
+
+        /// <summary>As people are told of it; set with the first sight.</summary>
+        public SeenService? Seen { get; set; }
     }
 }

@@ -53,6 +53,10 @@ internal sealed class ContainerNews(TimeSpan outweighs)
 
     public int Epoch(string containerId) => Get(containerId).Epoch;
 
+    /// <summary>An event called it unhealthy, and none has called it anything else since.</summary>
+    public bool IsUnhealthy(string containerId, TimeSpan now) =>
+        _entries.TryGetValue(containerId, out var entry) && entry.State == State.Unhealthy && now - entry.At < outweighs;
+
     /// <summary>The phase with the news taken into account; null when the container is gone.</summary>
     public InstancePhase? Judge(string containerId, InstancePhase listed, TimeSpan now)
     {

@@ -100,6 +100,10 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
     public ImmutableArray<NetworkAddress> AddressesOf(string containerId) =>
         _containers.TryGetValue(containerId, out var container) ? PlainModel.AddressesOf(container) : [];
 
+    /// <summary>The TCP ports that a container exposes.</summary>
+    public IEnumerable<int> PortsOf(string containerId) =>
+        _containers.TryGetValue(containerId, out var container) ? PlainModel.PortsOf(container) : [];
+
     /// <summary>An Engine that was gone may have started its containers again, under their old ids.</summary>
     public void OnEngineRestarted(ContainerNews news, TimeSpan now)
     {

@@ -96,7 +96,7 @@ internal sealed class DiscoveryState
         // Half a picture at start would route requests to the wrong group; later the last good one stands in.
         if (!HasRead && Fault is null && !_firstRead.Task.IsCompleted)
             return;
-        var found = Swarm.Found(Containers.AddressesOf, now).Concat(Containers.Found());
+        var found = Swarm.Found(Containers, now).Concat(Containers.Found());
         if (_builder.Build(found, Reach, News, now) is { } catalog)
             _publish(catalog);
         if (HasRead)

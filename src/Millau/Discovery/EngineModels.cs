@@ -10,7 +10,12 @@ internal sealed record ServiceModel(
     [property: JsonPropertyName("ID")] string? Id,
     VersionModel? Version,
     ServiceSpecModel? Spec,
-    UpdateStatusModel? UpdateStatus);
+    UpdateStatusModel? UpdateStatus,
+    EndpointModel? Endpoint);
+
+internal sealed record EndpointModel(List<PortConfigModel?>? Ports);
+
+internal sealed record PortConfigModel(string? Protocol, int TargetPort, int PublishedPort, string? PublishMode);
 
 internal sealed record VersionModel(ulong Index);
 
@@ -40,7 +45,11 @@ internal sealed record TaskModel(
     TaskStatusModel? Status,
     List<NetworkAttachmentModel?>? NetworksAttachments);
 
-internal sealed record TaskStatusModel(string? State, string? Err, ContainerStatusModel? ContainerStatus);
+internal sealed record TaskStatusModel(string? State, string? Err, ContainerStatusModel? ContainerStatus)
+{
+    /// <summary>Of the last change of state; RFC 3339 in UTC, so that they can be compared as text to the second.</summary>
+    public string? Timestamp { get; init; }
+}
 
 internal sealed record ContainerStatusModel([property: JsonPropertyName("ContainerID")] string? ContainerId);
 
@@ -62,7 +71,12 @@ internal sealed record ContainerModel(
     long Created,
     HealthModel? Health,
     HostConfigModel? HostConfig,
-    NetworkSettingsModel? NetworkSettings);
+    NetworkSettingsModel? NetworkSettings)
+{
+    public List<ContainerPortModel?>? Ports { get; init; }
+}
+
+internal sealed record ContainerPortModel(int PrivatePort, string? Type);
 
 internal sealed record HealthModel(string? Status);
 

@@ -22,6 +22,15 @@ internal sealed record FoundService
 
     /// <summary>A mistake in how it was deployed that is not in the value of one label; empty if there is none.</summary>
     public string Notice { get; init; } = "";
+
+    /// <summary>How many instances are meant to run; null where Docker does not say.</summary>
+    public ulong? Wanted { get; init; }
+
+    /// <summary>What Docker says of the last instance that did not come up or did not stay; empty if all is well.</summary>
+    public string TaskError { get; init; } = "";
+
+    /// <summary>The TCP ports that its containers expose or the service publishes, as far as known.</summary>
+    public ImmutableArray<int> ExposedPorts { get; init; } = [];
 }
 
 /// <summary>A task or container that serves, or still serves.</summary>
@@ -37,7 +46,11 @@ internal sealed record FoundInstance(
     string ContainerId,
     InstancePhase Phase,
     ImmutableArray<NetworkAddress> Addresses,
-    bool IsOnHostNetwork = false);
+    bool IsOnHostNetwork = false)
+{
+    /// <summary>Docker's health check failed.</summary>
+    public bool IsUnhealthy { get; init; }
+}
 
 /// <summary>An address on one network.</summary>
 internal readonly record struct NetworkAddress(string NetworkId, string NetworkName, IPAddress Address);

@@ -44,6 +44,9 @@ internal static class PlainModel
         return result.ToImmutable();
     }
 
+    public static IEnumerable<int> PortsOf(ContainerModel container) =>
+        (container.Ports ?? []).Where(p => p is { Type: "tcp", PrivatePort: > 0 }).Select(p => p!.PrivatePort).Distinct();
+
     private static FoundService ToService(IGrouping<string, ContainerModel> group)
     {
         // Those that run decide; a stopped one of a former deployment has no say while there are any.
@@ -59,6 +62,7 @@ internal static class PlainModel
             Labels = labels,
             Instances = [.. running.Where(c => HealthOf(c) != Health.Starting).Select(ToInstance)],
             IsStarting = group.Any(c => c.State == "restarting" || (c.State == "running" && HealthOf(c) == Health.Starting)),
+            ExposedPorts = [.. deciding.SelectMany(PortsOf).Distinct().Order()],
             Notice = others.Count == 0
                 ? ""
                 : $"millau labels of {string.Join(", ", others.Select(ContainerName))} differ from those of the newest "
@@ -73,7 +77,10 @@ internal static class PlainModel
         container.Id!,
         HealthOf(container) == Health.Unhealthy ? InstancePhase.Stopping : InstancePhase.Running,
         AddressesOf(container),
-        container.HostConfig?.NetworkMode == "host");
+        container.HostConfig?.NetworkMode == "host")
+    {
+        IsUnhealthy = HealthOf(container) == Health.Unhealthy,
+    };
 
     private static List<KeyValuePair<string, string?>> MillauLabels(ContainerModel container) =>
         [.. (container.Labels ?? []).Where(l => ServiceLabels.IsMillau(l.Key)).OrderBy(l => l.Key, StringComparer.Ordinal)];
@@ -82,12 +89,15 @@ internal static class PlainModel
     private static string Difference(
         List<KeyValuePair<string, string?>> theirs, List<KeyValuePair<string, string?>> ours) =>
         string.Join(", ", theirs.Except(ours).Concat(ours.Except(theirs)).Select(l => l.Key).Distinct().Select(name =>
-            name.EndsWith(".cert", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".key", StringComparison.OrdinalIgnoreCase)
+            IsSecret(theirs, name) || IsSecret(ours, name)
                 ? name
                 : $"{name}={Value(theirs, name)} there, {Value(ours, name)} here"));
 
     private static string Value(List<KeyValuePair<string, string?>> labels, string name) =>
         labels.Exists(l => l.Key == name) ? $"\"{labels.Find(l => l.Key == name).Value}\"" : "unset";
+
+    private static bool IsSecret(List<KeyValuePair<string, string?>> labels, string name) =>
+        LabelSecrets.IsSecret(name, labels.Find(l => l.Key == name).Value ?? "");
 
     private static string ServiceName(ContainerModel container) =>
         container.Labels?.GetValueOrDefault(ComposeService) is { Length: > 0 } name ? name : ContainerName(container);

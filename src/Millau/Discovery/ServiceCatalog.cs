@@ -11,8 +11,8 @@ internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
 {
     public static readonly ServiceCatalog Empty = new([]);
 
-    /// <summary>Services that exist but are not routed, each with the reason; for people, never for routing.</summary>
-    public ImmutableArray<UnroutedService> Unrouted { get; init; } = [];
+    /// <summary>All services that the Engine shows, routed or not, by name; for people, never for routing.</summary>
+    public ImmutableArray<SeenService> Seen { get; init; } = [];
 
     /// <summary>The certificates in labels, those of services that are not routed too: they are shared. Each service once.</summary>
     public ImmutableArray<ServiceCertificate> Certificates { get; init; } = [];
@@ -21,15 +21,10 @@ internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
     public bool Equals(ServiceCatalog? other) =>
         other is not null && Services.AsSpan().SequenceEqual(other.Services.AsSpan())
         && Certificates.AsSpan().SequenceEqual(other.Certificates.AsSpan())
-        && Unrouted.AsSpan().SequenceEqual(other.Unrouted.AsSpan());
+        && Seen.AsSpan().SequenceEqual(other.Seen.AsSpan());
 
-    public override int GetHashCode() => HashCode.Combine(Services.Length, Unrouted.Length);
+    public override int GetHashCode() => HashCode.Combine(Services.Length, Seen.Length);
 }
-
-/// <summary>A service that is not routed.</summary>
-/// <param name="Name">The service's name; need not be unique.</param>
-/// <param name="Reason">Why, in a few words.</param>
-internal sealed record UnroutedService(string Name, string Reason);
 
 /// <summary>A certificate and its private key as the labels of a service have them; not looked into.</summary>
 /// <param name="Service">The service's name, as in <see cref="Service.Name"/> if it is routed.</param>

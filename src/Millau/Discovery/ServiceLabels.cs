@@ -11,7 +11,7 @@ internal sealed record ServiceLabels(
     public const string Prefix = "millau.";
 
     private const string Enabled = "millau.enabled";
-    private const string PortLabel = "millau.port";
+    public const string PortLabel = "millau.port";
     private const string HostsLabel = "millau.hosts";
     private const string PathLabel = "millau.path";
     private const string TimeoutLabel = "millau.timeout";
@@ -55,7 +55,11 @@ internal sealed record ServiceLabels(
         {
             var value = (raw ?? "").Trim();
             if (!Known.Contains(name, StringComparer.OrdinalIgnoreCase))
-                problems.Add(new(name, value, $"{string.Join(", ", Known)}; did you mean {Nearest(name)}?"));
+                problems.Add(new(
+                    name, LabelSecrets.Shown(name, value), $"{string.Join(", ", Known)}; did you mean {Nearest(name)}?")
+                {
+                    Nearest = Nearest(name),
+                });
             else if (!values.TryAdd(name, value) && values[name] != value)
                 problems.Add(new(name, Shown(name, value), "one value; letter case makes no second label"));
         }
@@ -79,6 +83,7 @@ internal sealed record ServiceLabels(
             values.Count > 0 || problems.Count > 0)
         {
             Certificate = hasWholePair ? (values[Cert], values[Key]) : null,
+            IsDisabled = isOff && values.ContainsKey(Enabled),
         };
     }
 
@@ -88,7 +93,7 @@ internal sealed record ServiceLabels(
         if (!values.TryGetValue(PortLabel, out var text))
         {
             if (!isOff)
-                problems.Add(new(PortLabel, "(not set)", "1 to 65535; required"));
+                problems.Add(new(PortLabel, LabelProblem.NotSet, "1 to 65535; required"));
             return 0;
         }
 
@@ -166,7 +171,7 @@ internal sealed record ServiceLabels(
         var hasCert = values.GetValueOrDefault(Cert, "").Length > 0;
         var hasKey = values.GetValueOrDefault(Key, "").Length > 0;
         if (hasCert != hasKey)
-            problems.Add(new(hasCert ? Key : Cert, "(not set)",
+            problems.Add(new(hasCert ? Key : Cert, LabelProblem.NotSet,
                 $"{Cert} and {Key} together; {(hasCert ? Cert : Key)} alone is of no use"));
         return hasCert && hasKey;
     }
@@ -222,6 +227,9 @@ internal sealed record LabelReading(
 
     /// <summary>Without the key.</summary>
     public override string ToString() => $"{Verdict} {Labels}";
+
+    /// <summary><c>millau.enabled</c> is there and says no.</summary>
+    public bool IsDisabled { get; init; }
 }
 
 internal enum LabelVerdict
@@ -240,4 +248,13 @@ internal enum LabelVerdict
 /// <param name="Label">The label's name as written.</param>
 /// <param name="Value">Its value, or that it is not set; never a private key.</param>
 /// <param name="Allowed">What would be right.</param>
-internal readonly record struct LabelProblem(string Label, string Value, string Allowed);
+internal readonly record struct LabelProblem(string Label, string Value, string Allowed)
+{
+    /// <summary>The value of a label that is missing.</summary>
+    public const string NotSet = "(not set)";
+
+    /// <summary>There is no such label, and this is the one most like it; else null.</summary>
+    public string? Nearest { get; init; }
+
+    public bool IsMissing => Value == NotSet;
+}

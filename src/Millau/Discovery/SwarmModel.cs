@@ -34,6 +34,28 @@ internal static class SwarmModel
         ? replicated.Replicas ?? 0
         : null;
 
+    /// <summary>Why fewer run than are meant to, in Docker's words; empty if as many run.</summary>
+    public static string TaskError(ServiceModel service, IReadOnlyList<TaskModel> tasks)
+    {
+        var running = (ulong)tasks.Count(t => IsWanted(t) && IsRunning(t));
+        if (running > 0 && running >= Wanted(service))
+            return "";
+        // A task that waits for a node tells of now, a failed one of what was.
+        return tasks.Where(t => t.Status?.Err is { Length: > 0 })
+            .OrderByDescending(t => IsWanted(t) && IsBeforeRunning(t))
+            .ThenByDescending(t => t.Status!.Timestamp, StringComparer.Ordinal)
+            .FirstOrDefault()?.Status!.Err ?? "";
+    }
+
+    /// <summary>The TCP ports that the service publishes, as its containers see them.</summary>
+    public static IEnumerable<int> TargetPorts(ServiceModel service) =>
+        (service.Endpoint?.Ports ?? []).Where(p => p is { Protocol: "tcp", TargetPort: > 0 }).Select(p => p!.TargetPort);
+
+    /// <summary>The ports that the service publishes through the mesh, which hides the addresses of clients.</summary>
+    public static IEnumerable<int> MeshPorts(ServiceModel service) =>
+        (service.Endpoint?.Ports ?? []).Where(p => p is { PublishMode: "ingress", PublishedPort: > 0 })
+        .Select(p => p!.PublishedPort).Distinct().Order();
+
     public static bool IsRunning(TaskModel task) => task.Status?.State == Running;
 
     /// <summary>Meant to run: <c>ready</c> is a replacement that waits for its turn.</summary>

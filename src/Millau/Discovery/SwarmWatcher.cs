@@ -171,19 +171,25 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         _allDue = TimeSpan.Zero;
     }
 
-    public IEnumerable<FoundService> Found(Func<string, ImmutableArray<NetworkAddress>> addressesOfContainer, TimeSpan now)
+    /// <param name="containers">Those of this Engine, which know more of tasks than the tasks themselves.</param>
+    /// <param name="now">The clock's time.</param>
+    public IEnumerable<FoundService> Found(ContainerWatcher containers, TimeSpan now)
     {
         foreach (var (id, service) in _services)
-            yield return ToService(id, service, false, addressesOfContainer, now);
+            yield return ToService(id, service, false, containers, now);
         foreach (var (id, (service, _)) in _draining)
-            yield return ToService(id, service, true, addressesOfContainer, now);
+            yield return ToService(id, service, true, containers, now);
     }
 
+    /// <summary>The ports that a service publishes through the mesh.</summary>
+    public ImmutableArray<int> MeshPortsOf(string serviceId) =>
+        _services.TryGetValue(serviceId, out var service) ? [.. SwarmModel.MeshPorts(service)] : [];
+
     private FoundService ToService(
-        string id, ServiceModel service, bool isRemoved,
-        Func<string, ImmutableArray<NetworkAddress>> addressesOfContainer, TimeSpan now)
+        string id, ServiceModel service, bool isRemoved, ContainerWatcher containers, TimeSpan now)
     {
         var tasks = TasksOf(id);
+        var instances = SwarmModel.Instances(service, tasks, isRemoved, containers.AddressesOf);
         // Just created or scaled: the tasks follow some milliseconds after the service.
         var isAwaited = _follow.HadEventWithin(id, timing.Settle, now)
                         && (ulong)tasks.Count(SwarmModel.IsWanted) < (SwarmModel.Wanted(service) ?? 1);
@@ -192,10 +198,14 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             Origin = ServiceOrigin.Swarm,
             Name = SwarmModel.NameOf(service),
             Labels = SwarmModel.LabelsOf(service),
-            Instances = SwarmModel.Instances(service, tasks, isRemoved, addressesOfContainer),
+            Instances = instances,
             IsRemoved = isRemoved,
             IsStarting = !isRemoved && (isAwaited || tasks.Exists(SwarmModel.IsStarting)),
             Notice = SwarmModel.MisplacedLabels(service),
+            Wanted = SwarmModel.Wanted(service),
+            TaskError = isRemoved ? "" : SwarmModel.TaskError(service, tasks),
+            ExposedPorts = [.. instances.SelectMany(i => containers.PortsOf(i.ContainerId))
+                .Concat(SwarmModel.TargetPorts(service)).Distinct().Order()],
         };
     }
 

@@ -39,7 +39,8 @@ public sealed class CatalogBuilderTests : ILogger
     {
         var catalog = Build(0, App(("millau.port", "abc")))!;
         Assert.Empty(catalog.Services);
-        Assert.Equal(new UnroutedService("app", "wrong labels: millau.port"), Assert.Single(catalog.Unrouted));
+        var seen = Assert.Single(catalog.Seen);
+        Assert.Equal(("app", null, "wrong labels: millau.port"), (seen.Name, seen.RoutedAs, seen.Reason));
         Assert.Contains("result=\"not routed until it is right\"", Assert.Single(Warnings()), StringComparison.Ordinal);
     }
 
@@ -122,7 +123,7 @@ public sealed class CatalogBuilderTests : ILogger
         var instance = Instance("t") with { Addresses = [new("net9", "backend", IPAddress.Parse("10.9.0.1"))] };
         var catalog = Build(0, App() with { Instances = [instance] })!;
         Assert.Empty(catalog.Services);
-        Assert.Equal("no shared network: it is on backend, Millau reaches aaa,millau", Assert.Single(catalog.Unrouted).Reason);
+        Assert.Equal("no shared network: it is on backend, Millau reaches aaa,millau", Assert.Single(catalog.Seen).Reason);
         Build(1, App() with { Instances = [instance] });
         Assert.Equal(["no shared network service=app its_networks=backend reachable_networks=aaa,millau"], Warnings());
         // One of two instances is enough.

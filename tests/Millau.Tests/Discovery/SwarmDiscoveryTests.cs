@@ -82,7 +82,7 @@ public class SwarmDiscoveryTests
         await run.FirstRead();
         var plain = engine.AddService("plain", 1, []);
         engine.Update(plain, () => plain.Replicas = 2);
-        await run.Until(() => run.Catalog.Unrouted.Length == 1, "found");
+        await run.Until(() => run.Catalog.Seen is [{ RoutedAs: null }], "found");
         await run.UntilQuiet();
         Assert.Equal(0, engine.Requests.Count(r => r.Contains("/tasks", StringComparison.Ordinal)));
     }
