@@ -29,17 +29,21 @@ internal static class BodyRelay
         UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome) =>
         RelayPlainAsync(connection, writer, outcome, long.MaxValue, endsWithConnection: true);
 
-    /// <summary>A chunked body; trailers are dropped.</summary>
+    /// <summary>A chunked body.</summary>
+    /// <param name="connection">Where it comes from.</param>
+    /// <param name="writer">Where it goes.</param>
+    /// <param name="outcome">Counts its bytes.</param>
+    /// <param name="trailers">How it goes to a client that takes trailers; null for one that does not: they are dropped.</param>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public static async ValueTask<RelayResult> RelayChunkedAsync(
-        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome)
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, TrailerSink? trailers)
     {
         var decoder = new ChunkedDecoder();
         var waiting = 0;
         var flushed = false;
         while (true)
         {
-            if (!Decode(connection, writer, outcome, ref decoder, ref waiting)) return RelayResult.Broken;
+            if (!Decode(connection, writer, outcome, trailers, ref decoder, ref waiting)) return RelayResult.Broken;
             if (decoder.IsDone) break;
             var received = connection.TryFill();
             if (received == UpstreamConnection.NothingYet || waiting >= FlushAt)
@@ -51,6 +55,8 @@ internal static class BodyRelay
             if (received == UpstreamConnection.NothingYet) received = await connection.FillAsync().ConfigureAwait(false);
             if (received <= 0) return RelayResult.Broken;
         }
+        if (!Trailers.TryRead(decoder.Trailers, out var fields)) return RelayResult.Broken;
+        trailers?.End(writer, fields);
         return await EndAsync(writer, flushed).ConfigureAwait(false) ? RelayResult.Done : RelayResult.ClientGone;
     }
 
@@ -91,13 +97,15 @@ internal static class BodyRelay
 
     // False when the bytes are no chunked body.
     private static bool Decode(
-        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, ref ChunkedDecoder decoder, ref int waiting)
+        UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, TrailerSink? trailers,
+        ref ChunkedDecoder decoder, ref int waiting)
     {
         while (!connection.Buffered.IsEmpty && !decoder.IsDone)
         {
             var input = connection.Buffered.Span;
             if (!decoder.TryRead(input, out var consumed, out var data)) return false;
-            if (data > 0) writer.Write(input.Slice(consumed - data, data));
+            if (data > 0 && trailers is null) writer.Write(input.Slice(consumed - data, data));
+            else if (data > 0) trailers!.Write(writer, input.Slice(consumed - data, data));
             waiting += data;
             outcome.ResponseBytes += data;
             connection.Consume(consumed);

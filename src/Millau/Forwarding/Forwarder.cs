@@ -53,7 +53,7 @@ internal sealed class Forwarder(
         try
         {
             var state = new Progress();
-            while (true)
+            while (!context.ClientGone)
             {
                 // 2. The version is read first: a change after it ends the wait at once.
                 var version = availability.Version;
@@ -120,9 +120,19 @@ internal sealed class Forwarder(
     private static bool Prepare(RequestContext context)
     {
         var headers = context.Request.Headers;
-        context.Upgrade = RequestHead.ReadUpgrade(context.Features, headers);
-        context.IsRepeatable = RetryRule.IsIdempotent(context.Request.Method) || headers.ContainsKey("Idempotency-Key");
-        context.Body.Begin(context.Features, keep: context.IsRepeatable);
+        if (context.Request.Method == "CONNECT")
+        {
+            // Of these only WebSocket gets here. What the client sends behind it is no body but goes through the tunnel.
+            context.Upgrade = WebSocketHandshake.Protocol;
+            context.WebSocketKey = WebSocketHandshake.NewKey();
+            context.IsRepeatable = true;
+        }
+        else
+        {
+            context.Upgrade = RequestHead.ReadUpgrade(context.Features, headers);
+            context.IsRepeatable = RetryRule.IsIdempotent(context.Request.Method) || headers.ContainsKey("Idempotency-Key");
+            context.Body.Begin(context.Features, keep: context.IsRepeatable);
+        }
         context.ExpectsContinue = context.Body.Exists && headers.Expect.Count > 0
             && string.Equals(headers.Expect[0], "100-continue", StringComparison.OrdinalIgnoreCase);
         RequestHead.Write(context);
@@ -214,12 +224,18 @@ internal sealed class Forwarder(
             watch.AttemptAnswered(context, connection.Head.Status);
             if (connection.Head.Status == StatusCodes.Status101SwitchingProtocols)
             {
-                await SwitchProtocolsAsync(context, connection).ConfigureAwait(false);
+                await ProtocolSwitch.RunAsync(context, connection, relay).ConfigureAwait(false);
+                return AttemptFailure.None;
+            }
+            if (ProtocolSwitch.IsMistakable(context, connection))
+            {
+                await Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "The instance did not open a WebSocket")
+                    .ConfigureAwait(false);
                 return AttemptFailure.None;
             }
             relay.CopyHead(context, connection);
             // What the client may have sent already in the protocol it asked for is no request in this one.
-            if (context.Upgrade is not null) context.Response.Headers.Connection = "close";
+            if (context.Upgrade is not null) context.CloseAfterAnswer();
             var result = await relay.RelayBodyAsync(context, connection).ConfigureAwait(false);
             if (result is RelayResult.Broken or RelayResult.ClientGone)
             {
@@ -280,7 +296,7 @@ internal sealed class Forwarder(
             if (await head.ConfigureAwait(false) is { } failure) return ToFailure(connection, failure);
             var status = connection.Head.Status;
             if (status == StatusCodes.Status101SwitchingProtocols)
-                return context.Upgrade is null ? AttemptFailure.BrokenResponse : AttemptFailure.None;
+                return ProtocolSwitch.IsRight(context, connection) ? AttemptFailure.None : AttemptFailure.BrokenResponse;
             if (!connection.Head.IsInterim) return AttemptFailure.None;
             if (interim == MaxInterimResponses) return AttemptFailure.BrokenResponse;
             // It is at work: its time begins anew. While a body is on its way, that keeps the time.
@@ -305,15 +321,6 @@ internal sealed class Forwarder(
             _ => AttemptFailure.Closed,
         };
 
-    private async ValueTask SwitchProtocolsAsync(RequestContext context, UpstreamConnection connection)
-    {
-        relay.CopyHead(context, connection);
-        context.Response.Headers.Upgrade = ResponseRelay.Upgrade(connection) ?? context.Upgrade;
-        var upgrade = context.Features.GetRequiredFeature<IHttpUpgradeFeature>();
-        await using var downstream = await upgrade.UpgradeAsync().ConfigureAwait(false);
-        await Tunnel.RunAsync(downstream, connection, context.Outcome).ConfigureAwait(false);
-    }
-
     private static Task GiveUpAsync(RequestContext context, AttemptFailure failure) => failure switch
     {
         AttemptFailure.None => Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "No instance is available"),
@@ -325,7 +332,7 @@ internal sealed class Forwarder(
     private Task RefuseAsync(RequestContext context, int status, string reason)
     {
         Log.Refused(logger, context.ClientAddress, reason);
-        context.Response.Headers.Connection = "close";
+        context.CloseAfterAnswer();
         return Responses.WriteAsync(context, status, reason);
     }
 }

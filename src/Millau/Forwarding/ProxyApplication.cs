@@ -29,8 +29,7 @@ internal sealed class ProxyApplication(Forwarder forwarder, RequestWatch watch, 
 
     public async Task ProcessRequestAsync(RequestContext context)
     {
-        if (_draining && context.Request.Protocol.StartsWith("HTTP/1", StringComparison.Ordinal))
-            context.Response.Headers.Connection = "close";
+        if (_draining) context.AskToLeave();
         var refused = 0;
         watch.RequestStarted(context);
         try
@@ -52,7 +51,7 @@ internal sealed class ProxyApplication(Forwarder forwarder, RequestWatch watch, 
         {
             // Kestrel has no status for some broken bodies, such as a chunk size that no number holds.
             Log.Refused(logger, context.ClientAddress, e.Message);
-            context.Response.Headers.Connection = "close";
+            context.CloseAfterAnswer();
             await Responses.WriteAsync(context, StatusCodes.Status400BadRequest, "Bad request: the body is broken").ConfigureAwait(false);
         }
         catch (Exception e)

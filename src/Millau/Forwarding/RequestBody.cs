@@ -4,6 +4,7 @@ using System.IO.Pipelines;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Millau.Http1;
 using Millau.Upstreams;
 
@@ -29,6 +30,7 @@ internal sealed class RequestBody
     private readonly List<ArraySegment<byte>> _kept = [];
     private readonly byte[] _chunkSize = new byte[18];
     private PipeReader? _reader;
+    private IHttpRequestTrailersFeature? _trailers;
     private bool _keep;
     private bool _lost;
     private bool _ended;
@@ -68,6 +70,12 @@ internal sealed class RequestBody
         if (headers.TransferEncoding.Count > 0) features.Get<ClientInput>()?.BeginChunked();
         _reader = features.GetRequiredFeature<IRequestBodyPipeFeature>().Reader;
         _keep = keep && Length <= RetryRule.MaxKeptBody;
+        if (Length >= 0) return;
+        _trailers = features.Get<IHttpRequestTrailersFeature>();
+        // An HTTP/2 stream without a length may be silent for hours, and the rest of its connection is not to end with it. That
+        // the client is still there is asked of the connection. HTTP/1 has no such thing, so there the limit stays.
+        if (features.Get<IHttp2StreamIdFeature>() is not null && features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
+            rate.MinDataRate = null;
     }
 
     /// <summary>Puts what is there already behind the head, so that a small request is one call.</summary>
@@ -138,6 +146,7 @@ internal sealed class RequestBody
         _segments.Clear();
         KeptBytes = 0;
         _reader = null;
+        _trailers = null;
         _sending = null;
         ClientError = null;
         Exists = _keep = _lost = _ended = _answered = _stopped = _ending = false;
@@ -184,7 +193,7 @@ internal sealed class RequestBody
             }
             _ending = true;
             Arm(connection, timeout);
-            return Length >= 0 || await connection.SendAsync(LastChunk).ConfigureAwait(false) >= 0;
+            return Length >= 0 || await SendEndAsync(connection).ConfigureAwait(false);
         }
         catch (Exception e)
         {
@@ -193,6 +202,30 @@ internal sealed class RequestBody
             _lost = true;
             connection.Abort();
             return false;
+        }
+    }
+
+    // The last chunk, and the trailers if there are any (RFC 9112 section 7.1.2). False when the instance does not take it.
+    private async ValueTask<bool> SendEndAsync(UpstreamConnection connection)
+    {
+        if (_trailers is not { Available: true, Trailers: { Count: > 0 } fields })
+            return await connection.SendAsync(LastChunk).ConfigureAwait(false) >= 0;
+        var writer = new RequestWriter();
+        try
+        {
+            writer.Raw("0\r\n"u8);
+            foreach (var (name, values) in fields)
+            {
+                for (var i = 0; i < values.Count; i++)
+                    if (Trailers.MayPass(name)) writer.Field(name, values[i]);
+            }
+            writer.End();
+            if (!writer.IsValid) throw new BadHttpRequestException("Bad trailer field.", StatusCodes.Status400BadRequest);
+            return await connection.SendAsync(writer.Written).ConfigureAwait(false) >= 0;
+        }
+        finally
+        {
+            writer.Release();
         }
     }
 

@@ -50,6 +50,17 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>The protocol that the client wants to switch to, or null.</summary>
     public string? Upgrade { get; set; }
 
+    /// <summary>
+    /// The client wants a WebSocket in this HTTP/2 stream: the key that Millau asks the instance for one with. Else null.
+    /// </summary>
+    public string? WebSocketKey { get; set; }
+
+    /// <summary>The client speaks HTTP/2; else HTTP/1.</summary>
+    public bool IsHttp2 { get; private set; }
+
+    /// <summary>The client reads trailers: it says <c>TE: trailers</c>, or HTTP/2, where they are nothing special.</summary>
+    public bool TakesTrailers { get; set; }
+
     /// <summary>The client waits for <c>100 (Continue)</c> before it sends the body.</summary>
     public bool ExpectsContinue { get; set; }
 
@@ -79,6 +90,7 @@ internal sealed class RequestContext(IFeatureCollection features)
     {
         Request = features.GetRequiredFeature<IHttpRequestFeature>();
         Response = features.GetRequiredFeature<IHttpResponseFeature>();
+        IsHttp2 = Request.Protocol == "HTTP/2";
         var connection = features.GetRequiredFeature<IHttpConnectionFeature>();
         if (!ReferenceEquals(_clientAddress, connection.RemoteIpAddress))
         {
@@ -97,8 +109,8 @@ internal sealed class RequestContext(IFeatureCollection features)
         Writer.Release();
         Body.Release();
         Tried.Clear();
-        Upgrade = null;
-        ExpectsContinue = IsRepeatable = false;
+        Upgrade = WebSocketKey = null;
+        ExpectsContinue = IsRepeatable = TakesTrailers = false;
         Target = default;
         Outcome.Clear();
     }
@@ -122,12 +134,27 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>Cuts the client's connection (HTTP/2: its stream), so that half an answer does not look like a whole.</summary>
     public void AbortClient() => features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
 
+    /// <summary>
+    /// Closes the client's connection after this answer, for what follows on it is in doubt. On HTTP/2 that is no more than
+    /// this stream, which ends anyway.
+    /// </summary>
+    public void CloseAfterAnswer()
+    {
+        if (!IsHttp2) Response.Headers.Connection = "close";
+    }
+
+    /// <summary>Asks the client to send its next requests elsewhere: with <c>Connection: close</c>, or GOAWAY.</summary>
+    public void AskToLeave()
+    {
+        if (IsHttp2) features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
+        else Response.Headers.Connection = "close";
+    }
+
     // An HTTP/1.1 connection has one request at a time and one context, so one registration does for all its requests.
     private void WatchClient()
     {
         if (_watching) return;
-        if (Request.Protocol.StartsWith("HTTP/1", StringComparison.Ordinal)
-            && features.Get<IConnectionLifetimeFeature>() is { } lifetime)
+        if (!IsHttp2 && features.Get<IConnectionLifetimeFeature>() is { } lifetime)
         {
             _watching = true;
             lifetime.ConnectionClosed.UnsafeRegister(static state => ((RequestContext)state!).OnClientGone(), this);

@@ -17,7 +17,7 @@ internal static class RequestHead
         var request = context.Request;
         var headers = request.Headers;
         var writer = context.Writer;
-        writer.Start(request.Method, context.Target.Sent.Span);
+        writer.Start(context.WebSocketKey is null ? request.Method : "GET", context.Target.Sent.Span);
         writer.Field("Host: "u8, context.Host);
         var connection = headers.Connection;
         var namesFields = NamesFields(connection);
@@ -25,6 +25,8 @@ internal static class RequestHead
         {
             if (HeaderRules.ForRequest(name) != HeaderRule.Pass) continue;
             if (namesFields && IsNamed(connection, name)) continue;
+            // The key is Millau's, below; HTTP/2 has none (RFC 8441 section 5).
+            if (context.WebSocketKey is not null && name.Equals("Sec-WebSocket-Key", StringComparison.OrdinalIgnoreCase)) continue;
             WriteField(writer, name, values);
         }
         // Values of these that the client sent are not to be trusted and were left out above.
@@ -32,16 +34,41 @@ internal static class RequestHead
         writer.Field("X-Forwarded-Proto: "u8, request.Scheme);
         writer.Field("X-Forwarded-Host: "u8, context.Host);
         writer.Field("X-Real-IP: "u8, context.ClientAddress);
-        if (AcceptsTrailers(headers)) writer.Raw("TE: trailers\r\n"u8);
         if (context.ExpectsContinue) writer.Raw("Expect: 100-continue\r\n"u8);
         if (context.Upgrade is { } upgrade)
         {
             writer.Raw("Connection: Upgrade\r\n"u8);
             writer.Field("Upgrade: "u8, upgrade);
+            if (context.WebSocketKey is { } key) writer.Field("Sec-WebSocket-Key: "u8, key);
         }
-        if (context.Body.Length >= 0) writer.ContentLength(context.Body.Length);
-        else if (context.Body.Exists) writer.Raw("Transfer-Encoding: chunked\r\n"u8);
+        else if (AcceptsTrailers(headers))
+        {
+            context.TakesTrailers = true;
+            // RFC 9110 section 10.1.4: TE is of this connection, and has to be named.
+            writer.Raw("TE: trailers\r\nConnection: TE\r\n"u8);
+        }
+        WriteFraming(context, writer);
         writer.End();
+    }
+
+    private static void WriteFraming(RequestContext context, RequestWriter writer)
+    {
+        if (context.Body.Length >= 0)
+        {
+            writer.ContentLength(context.Body.Length);
+        }
+        else if (context.Body.Exists)
+        {
+            writer.Raw("Transfer-Encoding: chunked\r\n"u8);
+            var trailer = context.Request.Headers.Trailer;
+            for (var i = 0; i < trailer.Count; i++)
+                if (Trailers.Announced(trailer[i]) is { } names) writer.Field("Trailer: "u8, names);
+        }
+        else if (context.IsHttp2 && context.Request.Method is "POST" or "PUT" or "PATCH")
+        {
+            // HTTP/2 needs no length to say that there is no body; in HTTP/1.1 some servers insist (RFC 9110 section 8.6).
+            writer.ContentLength(0);
+        }
     }
 
     /// <summary>

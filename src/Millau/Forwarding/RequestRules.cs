@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Millau.Routing;
 
 namespace Millau.Forwarding;
@@ -18,9 +19,9 @@ internal static class RequestRules
         var request = context.Request;
         var headers = request.Headers;
         // Tunnels to anywhere and echoes of headers are not for a reverse proxy (RFC 9110 section 9.3.6, 9.3.8).
-        if (request.Method is "CONNECT" or "TRACE")
+        if (request.Method is "TRACE" or "CONNECT" && !IsWebSocket(context))
             return new(StatusCodes.Status501NotImplemented, $"Method {request.Method} is not supported");
-        if (CheckFraming(request.Protocol, headers) is { } refusal) return refusal;
+        if ((context.IsHttp2 ? CheckHttp2(headers) : CheckFraming(request.Protocol, headers)) is { } refusal) return refusal;
         if (headers.Upgrade.Count > 0 && RequestHead.IsUpgradeWithBody(context.Features, headers))
             return new(StatusCodes.Status400BadRequest, "Bad request: an upgrade with a body");
         if (!RequestTarget.TryParse(request.RawTarget, out var target, out var reason))
@@ -28,6 +29,18 @@ internal static class RequestRules
         context.Target = target;
         return CheckHost(context, headers);
     }
+
+    /// <summary>An HTTP/2 client asks for a WebSocket in a stream (RFC 8441).</summary>
+    public static bool IsWebSocket(RequestContext context) =>
+        context.IsHttp2 && context.Features.Get<IHttpExtendedConnectFeature>() is { IsExtendedConnect: true } connect
+        && string.Equals(connect.Protocol, WebSocketHandshake.Protocol, StringComparison.OrdinalIgnoreCase);
+
+    // RFC 9113 section 8.2.2: HTTP/2 frames for itself, and such a request is malformed. Kestrel sees to Connection and TE.
+    private static Refusal? CheckHttp2(IHeaderDictionary headers) =>
+        headers.TransferEncoding.Count > 0 || headers.Upgrade.Count > 0 || headers.KeepAlive.Count > 0
+        || headers.Connection.Count > 0 || headers.ContainsKey("Proxy-Connection")
+            ? new(StatusCodes.Status400BadRequest, "Bad request: a field of HTTP/1.1 connections in HTTP/2")
+            : null;
 
     // RFC 9112 section 6.1: both framings, or a coding that is not understood, make the length of the body doubtful.
     private static Refusal? CheckFraming(string protocol, IHeaderDictionary headers)

@@ -47,7 +47,13 @@ internal sealed class ResponseRelay(string? servedBy)
             var field = fields[i];
             var (name, value) = connection.Strings.Get(i,
                 bytes.Slice(field.NameStart, field.NameLength), bytes.Slice(field.ValueStart, field.ValueLength));
-            if (HeaderRules.ForResponse(name) != HeaderRule.Pass) continue;
+            if (HeaderRules.ForResponse(name) != HeaderRule.Pass)
+            {
+                if (PassesTrailers(context, head) && name.Equals("Trailer", StringComparison.OrdinalIgnoreCase)
+                    && Trailers.Announced(value) is { } names)
+                    headers.Trailer = StringValues.Concat(headers.Trailer, names);
+                continue;
+            }
             if (head.ConnectionNamesFields && IsNamed(head, bytes, name)) continue;
             var existing = headers[name];
             headers[name] = existing.Count == 0 ? value : StringValues.Concat(existing, value);
@@ -67,6 +73,7 @@ internal sealed class ResponseRelay(string? servedBy)
         var body = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var hasBody = !context.IsHead && head.Status is not (204 or 205 or 304);
         if (head.ContentLength >= 0 && head.Status is not (204 or 205)) context.Response.Headers.ContentLength = head.ContentLength;
+        var trailers = PassesTrailers(context, head) && hasBody ? TrailerSink.For(context) : null;
         // From here on Kestrel's writer hands out its own buffers, so that the body is copied once or not at all.
         await body.StartAsync().ConfigureAwait(false);
         // 205 has no content (RFC 9110 section 15.3.6), but its framing may say otherwise.
@@ -74,13 +81,18 @@ internal sealed class ResponseRelay(string? servedBy)
         if (!hasBody) return Finish(connection);
         var result = head switch
         {
-            { IsChunked: true } => await BodyRelay.RelayChunkedAsync(connection, body.Writer, context.Outcome).ConfigureAwait(false),
+            { IsChunked: true } => await BodyRelay.RelayChunkedAsync(connection, body.Writer, context.Outcome, trailers)
+                .ConfigureAwait(false),
             { ContentLength: >= 0 } => await BodyRelay.RelayLengthAsync(connection, body.Writer, context.Outcome, head.ContentLength)
                 .ConfigureAwait(false),
             _ => await BodyRelay.RelayToEndAsync(connection, body.Writer, context.Outcome).ConfigureAwait(false),
         };
         return result == RelayResult.Done && (head.IsChunked || head.ContentLength >= 0) ? Finish(connection) : result;
     }
+
+    // Trailers come behind a chunked body, and only to a client that takes them.
+    private static bool PassesTrailers(RequestContext context, ResponseHead head) =>
+        head.IsChunked && (context.IsHttp2 || context.TakesTrailers);
 
     // Bytes behind the body belong to no request: the connection is not to be trusted with another.
     private static RelayResult Finish(UpstreamConnection connection)

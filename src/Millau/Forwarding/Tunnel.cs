@@ -14,28 +14,30 @@ internal static class Tunnel
     /// <param name="downstream">The client's connection after the switch.</param>
     /// <param name="upstream">The instance's; bytes it sent along with its head are passed on first.</param>
     /// <param name="outcome">Counts what passes.</param>
-    public static async Task RunAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
+    /// <returns>Whether the instance ended its side, rather than broke off.</returns>
+    public static async Task<bool> RunAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
     {
-        using var ended = new CancellationTokenSource();
-        var toInstance = ToInstanceAsync(downstream, upstream, outcome, ended.Token);
+        using var over = new CancellationTokenSource();
+        var toInstance = ToInstanceAsync(downstream, upstream, outcome, over.Token);
         var toClient = ToClientAsync(downstream, upstream, outcome);
         // The instance decides: when it has ended, nothing the client says can be answered any more. A client that has
         // ended may still be owed something, and a failed one ends the instance's side by the abort.
-        await toClient.ConfigureAwait(false);
+        var ended = await toClient.ConfigureAwait(false);
         upstream.Abort();
-        await ended.CancelAsync().ConfigureAwait(false);
+        await over.CancelAsync().ConfigureAwait(false);
         await toInstance.ConfigureAwait(false);
+        return ended;
     }
 
     private static async Task ToInstanceAsync(
-        Stream downstream, UpstreamConnection upstream, RequestOutcome outcome, CancellationToken ended)
+        Stream downstream, UpstreamConnection upstream, RequestOutcome outcome, CancellationToken over)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         try
         {
             while (true)
             {
-                var read = await downstream.ReadAsync(buffer, ended).ConfigureAwait(false);
+                var read = await downstream.ReadAsync(buffer, over).ConfigureAwait(false);
                 if (read == 0) break;
                 outcome.RequestBytes += read;
                 if (await upstream.SendAsync(buffer.AsMemory(0, read)).ConfigureAwait(false) < 0) return;
@@ -52,13 +54,18 @@ internal static class Tunnel
         }
     }
 
-    private static async Task ToClientAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
+    // False when the instance broke off.
+    private static async Task<bool> ToClientAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
     {
         try
         {
             while (true)
             {
-                if (upstream.Buffered.IsEmpty && await upstream.FillAsync().ConfigureAwait(false) <= 0) return;
+                if (upstream.Buffered.IsEmpty)
+                {
+                    var received = await upstream.FillAsync().ConfigureAwait(false);
+                    if (received <= 0) return received == 0;
+                }
                 outcome.ResponseBytes += upstream.Buffered.Length;
                 await downstream.WriteAsync(upstream.Buffered).ConfigureAwait(false);
                 await downstream.FlushAsync().ConfigureAwait(false);
@@ -68,6 +75,7 @@ internal static class Tunnel
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
         {
             // The client is gone.
+            return true;
         }
     }
 }

@@ -1,8 +1,10 @@
+using System.Runtime.InteropServices;
+
 namespace Millau.Http1;
 
 /// <summary>
-/// Takes the framing off a chunked body (RFC 9112 section 7.1). Extensions and trailers are read over: they mean
-/// nothing past this hop. Pure: it is given bytes and says which of them are data.
+/// Takes the framing off a chunked body (RFC 9112 section 7.1). Extensions are read over: they mean nothing past this
+/// hop. Trailers are kept. Pure: it is given bytes and says which of them are data.
 /// </summary>
 internal struct ChunkedDecoder
 {
@@ -17,6 +19,7 @@ internal struct ChunkedDecoder
     private int _digits;
     private int _overhead;
     private bool _lineEmpty;
+    private List<byte>? _trailers;
 
     private enum State : byte
     {
@@ -25,6 +28,9 @@ internal struct ChunkedDecoder
 
     /// <summary>The last chunk and the trailers have been read.</summary>
     public readonly bool IsDone => _state == State.Done;
+
+    /// <summary>The lines of the trailer section so far, each with its LF alone, as <see cref="Http1.Trailers"/> reads them.</summary>
+    public readonly ReadOnlySpan<byte> Trailers => CollectionsMarshal.AsSpan(_trailers);
 
     /// <summary>
     /// Reads over framing up to the next data. Call until <paramref name="consumed"/> is all of the input or the
@@ -89,16 +95,23 @@ internal struct ChunkedDecoder
             case State.Trailer:
                 if (value == '\r') _state = State.TrailerLineFeed;
                 else if (value == '\n') return false;
-                else _lineEmpty = false;
+                else Keep(value);
                 return ++_overhead <= MaxOverhead;
             case State.TrailerLineFeed:
                 if (value != '\n') return false;
                 _state = _lineEmpty ? State.Done : State.Trailer;
+                if (!_lineEmpty) Keep(value);
                 _lineEmpty = true;
                 return true;
             default:
                 return false;
         }
+    }
+
+    private void Keep(byte value)
+    {
+        _lineEmpty = false;
+        (_trailers ??= []).Add(value);
     }
 
     private static int HexDigit(byte value) => value switch

