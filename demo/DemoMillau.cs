@@ -34,7 +34,7 @@ internal sealed class DemoMillau : IAsyncDisposable
         if (!EngineEndpoint.TryParse(dockerHost, null, null, out var endpoint, out var error))
             throw new ArgumentException(error, nameof(dockerHost));
         var health = new Health(TimeProvider.System, logging.CreateLogger<Health>());
-        var proxy = new MillauProxy(Environment.MachineName, TimeProvider.System, logging);
+        var proxy = new MillauProxy(new ProxyOptions { ServedBy = Environment.MachineName }, TimeProvider.System, logging);
         // No container of its own, wherever the demo runs: the stand-in's addresses are those of this host.
         var options = new DiscoveryOptions { Endpoint = endpoint!, OwnContainerId = null };
         var discovery = new DockerDiscovery(

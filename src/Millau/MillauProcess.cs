@@ -29,7 +29,12 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         Log.Starting(_log, Product.Title, settings.HttpPort, settings.HttpsPort, settings.TelemetryPort, settings.Engine.Text);
 
         var health = new Health(time, logging.CreateLogger<Health>());
-        await using var proxy = new MillauProxy(settings.DebuggingHeaders ? Environment.MachineName : null, time, logging);
+        var options = new ProxyOptions
+        {
+            ServedBy = settings.DebuggingHeaders ? Environment.MachineName : null,
+            RedirectPort = settings.HttpsPublishedPort,
+        };
+        await using var proxy = new MillauProxy(options, time, logging);
         using var discovery = new DockerDiscovery(
             new DiscoveryOptions { Endpoint = settings.Engine }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
         using var watching = new CancellationTokenSource();

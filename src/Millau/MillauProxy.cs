@@ -9,6 +9,19 @@ using Millau.Upstreams;
 
 namespace Millau;
 
+/// <summary>What of the settings the way of a request depends on.</summary>
+internal sealed record ProxyOptions
+{
+    /// <summary>Host name for the debugging headers; null leaves them out.</summary>
+    public string? ServedBy { get; init; }
+
+    /// <summary>The directory of what labels name as <c>secret:NAME</c>.</summary>
+    public string Secrets { get; init; } = SecretFiles.DefaultRoot;
+
+    /// <summary>Where clients reach the TLS listener: named in redirects to https.</summary>
+    public int RedirectPort { get; init; } = Settings.DefaultHttpsPort;
+}
+
 /// <summary>
 /// The way of a request, wired by hand: listener → forwarder → routes → instances. Knows nothing of Docker: catalogs
 /// are given to it. Owns all it makes.
@@ -24,14 +37,11 @@ internal sealed class MillauProxy : IAsyncDisposable
     private readonly ILoggerFactory _logging;
     private ProxyServer? _server;
 
-    /// <param name="servedBy">Host name for the debugging headers; null leaves them out.</param>
     /// <param name="time">The clock of all timeouts.</param>
     /// <param name="logging">Used, not disposed.</param>
-    /// <param name="secrets">The directory of what labels name as <c>secret:NAME</c>.</param>
     /// <param name="observers">Told of each request.</param>
     public MillauProxy(
-        string? servedBy, TimeProvider time, ILoggerFactory logging, string secrets = SecretFiles.DefaultRoot,
-        params IRequestObserver[] observers)
+        ProxyOptions options, TimeProvider time, ILoggerFactory logging, params IRequestObserver[] observers)
     {
         _time = time;
         _logging = logging;
@@ -45,9 +55,10 @@ internal sealed class MillauProxy : IAsyncDisposable
         _parking = new Parking(availability, time);
         var watch = new RequestWatch(time, observers);
         var forwarder = new Forwarder(
-            _routes, availability, _parking, _heartbeat, new ResponseRelay(servedBy), watch, forwardingLog);
+            _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
+            watch, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
-        Certificates = new CertificateStore(new SecretFiles(secrets), time, logging.CreateLogger("Millau.Tls"));
+        Certificates = new CertificateStore(new SecretFiles(options.Secrets), time, logging.CreateLogger("Millau.Tls"));
         Handshake = new TlsHandshake(Certificates);
     }
 

@@ -12,6 +12,7 @@ internal sealed record Settings
 {
     public const string HttpName = "HTTP";
     public const string HttpsName = "HTTPS";
+    public const string HttpsPublishedName = "HTTPS_PUBLISHED";
     public const string TelemetryName = "TELEMETRY";
     public const string LoggingName = "LOGGING";
     public const string LogFormatName = "LOG_FORMAT";
@@ -31,6 +32,9 @@ internal sealed record Settings
     public int HttpPort { get; init; } = DefaultHttpPort;
 
     public int HttpsPort { get; init; } = DefaultHttpsPort;
+
+    /// <summary>Where clients reach the TLS listener: named in redirects to https.</summary>
+    public int HttpsPublishedPort { get; init; } = DefaultHttpsPort;
 
     /// <summary>Health and metrics.</summary>
     public int TelemetryPort { get; init; } = DefaultTelemetryPort;
@@ -56,10 +60,12 @@ internal sealed record Settings
     public static bool TryRead(Func<string, string?> getenv, out Settings settings, out string error)
     {
         var reader = new Reader(getenv);
+        var https = reader.Port(HttpsName, DefaultHttpsPort);
         settings = new Settings
         {
             HttpPort = reader.Port(HttpName, DefaultHttpPort),
-            HttpsPort = reader.Port(HttpsName, DefaultHttpsPort),
+            HttpsPort = https,
+            HttpsPublishedPort = reader.Port(HttpsPublishedName, https),
             TelemetryPort = reader.Port(TelemetryName, DefaultTelemetryPort),
             LogLevel = reader.Level(LoggingName),
             LogFormat = reader.Choice(LogFormatName, ("text", LogFormat.Text), ("json", LogFormat.Json)),

@@ -23,6 +23,7 @@ public class SettingsTests
     [Theory]
     [InlineData("HTTP")]
     [InlineData("HTTPS")]
+    [InlineData("HTTPS_PUBLISHED")]
     [InlineData("TELEMETRY")]
     [InlineData("LOGGING")]
     [InlineData("ACME")]
@@ -46,6 +47,8 @@ public class SettingsTests
     {
         Assert.Equal(port, Read(("HTTP", value)).HttpPort);
         Assert.Equal(port, Read(("HTTPS", value)).HttpsPort);
+        Assert.Equal(port, Read(("HTTPS", value)).HttpsPublishedPort);
+        Assert.Equal(port, Read(("HTTPS", "8443"), ("HTTPS_PUBLISHED", value)).HttpsPublishedPort);
         Assert.Equal(port, Read(("TELEMETRY", value)).TelemetryPort);
     }
 

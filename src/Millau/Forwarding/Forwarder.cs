@@ -14,7 +14,7 @@ namespace Millau.Forwarding;
 /// Takes one request from the client to an instance and the answer back.
 /// <list type="number">
 /// <item>Check the request; refuse what must not go on.</item>
-/// <item>Match it with the routes as they stand.</item>
+/// <item>Match it with the routes as they stand; a plain request of a route that is for https ends here.</item>
 /// <item>Choose an instance; wait if one is on its way up and none can be had.</item>
 /// <item>Attempt: take a connection, send the request, receive a response head.</item>
 /// <item>If the attempt failed, judge the instance, and go back to 2 if the request may be sent again.</item>
@@ -23,7 +23,7 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class Forwarder(
     LiveRoutes routes, Availability availability, Parking parking, UpstreamHeartbeat heartbeat, ResponseRelay relay,
-    RequestWatch watch, ILogger logger)
+    HttpsRedirect redirect, RequestWatch watch, ILogger logger)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
 
@@ -62,6 +62,11 @@ internal sealed class Forwarder(
                 {
                     await Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "No matching services found")
                         .ConfigureAwait(false);
+                    return;
+                }
+                if (walk.Current is { Group.RedirectsToHttps: true } && redirect.Applies(context))
+                {
+                    await redirect.WriteAsync(context).ConfigureAwait(false);
                     return;
                 }
                 context.Outcome.Service ??= walk.Current?.Group.Services[0];

@@ -23,10 +23,17 @@ internal sealed class UpstreamGroup
         {
             service.Instances.CopyTo(_instances, _instances.Length - count);
             count -= service.Instances.Length;
+            RedirectsToHttps |= service.RedirectsToHttps;
         }
     }
 
     public ImmutableArray<UpstreamService> Services { get; }
+
+    /// <summary>
+    /// One of the services wants its requests on https. That holds for all of them: the same address there has the same
+    /// group, and which of them a request would meet is chance.
+    /// </summary>
+    public bool RedirectsToHttps { get; }
 
     /// <summary>An instance is on its way up, so that waiting may help.</summary>
     public bool IsStarting

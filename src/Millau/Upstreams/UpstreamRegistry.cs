@@ -36,7 +36,10 @@ internal sealed class UpstreamRegistry(
             var instances = ImmutableArray.CreateBuilder<UpstreamInstance>(service.Instances.Length);
             foreach (var instance in service.Instances) instances.Add(Take(service.Name, instance, known, fresh));
             var upstream = new UpstreamService(
-                service.Name, service.Timeout, service.Retry, instances.MoveToImmutable(), service.IsStarting);
+                service.Name, service.Timeout, service.Retry, instances.MoveToImmutable(), service.IsStarting)
+            {
+                RedirectsToHttps = service.RedirectsToHttps,
+            };
             foreach (var instance in upstream.Instances) instance.Service = upstream;
             services.Add(upstream);
         }

@@ -13,4 +13,8 @@ internal sealed record UpstreamService(
     TimeSpan Timeout,
     TimeSpan Retry,
     ImmutableArray<UpstreamInstance> Instances,
-    bool IsStarting);
+    bool IsStarting)
+{
+    /// <summary>A plain request for it is answered with the same address on https.</summary>
+    public bool RedirectsToHttps { get; init; }
+}

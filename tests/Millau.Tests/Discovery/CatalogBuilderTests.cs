@@ -69,6 +69,49 @@ public sealed class CatalogBuilderTests : ILogger
     }
 
     [Fact]
+    public void Certificates_are_carried_also_of_services_that_are_off_and_their_change_is_a_change()
+    {
+        var off = App(("millau.enabled", "false"), ("millau.cert", "c1"), ("millau.key", "k1"));
+        var catalog = Build(0, off)!;
+        Assert.Empty(catalog.Services);
+        Assert.Equal(new ServiceCertificate("app", "c1", "k1"), Assert.Single(catalog.Certificates));
+        Assert.Null(Build(1, off));
+        Assert.Equal("c2", Build(2, App(("millau.cert", "c2"), ("millau.key", "k1")))!.Certificates[0].Certificate);
+        Assert.Empty(Build(3, App())!.Certificates);
+    }
+
+    [Fact]
+    public void Half_a_pair_keeps_the_last_whole_one_and_other_mistakes_keep_none_back()
+    {
+        Build(0, App(("millau.cert", "c1"), ("millau.key", "k1")));
+        Assert.Equal("c1", Assert.Single(Build(1, App(("millau.cert", "c2")))!.Certificates).Certificate);
+        var catalog = Build(2, App(("millau.cert", "c3"), ("millau.key", "k3"), ("millau.port", "abc")))!;
+        Assert.Equal("c3", Assert.Single(catalog.Certificates).Certificate);
+        Assert.Equal("/", Assert.Single(catalog.Services).Path);
+    }
+
+    [Fact]
+    public void The_certificate_of_a_removed_service_goes_when_the_service_is_forgotten()
+    {
+        var off = App(("millau.enabled", "false"), ("millau.cert", "c1"), ("millau.key", "k1"));
+        Build(0, off);
+        Assert.Empty(Build(1, [])!.Certificates);
+        Build(2, App(("millau.cert", "c1"), ("millau.key", "k1")));
+        Assert.Single(Build(3, [])!.Certificates);
+        Assert.Empty(Build(303, [])!.Certificates);
+    }
+
+    [Fact]
+    public void Of_two_services_of_one_name_each_certificate_has_its_own()
+    {
+        var off = App(("millau.enabled", "false"), ("millau.cert", "c1"), ("millau.key", "k1"));
+        var plain = App(("millau.cert", "c2"), ("millau.key", "k2")) with { Origin = ServiceOrigin.Containers };
+        var catalog = Build(0, off, plain)!;
+        Assert.Equal(["app", "app@containers"], catalog.Certificates.Select(c => c.Service));
+        Assert.Equal("app@containers", Assert.Single(catalog.Services).Name);
+    }
+
+    [Fact]
     public void A_removed_service_is_known_but_down_for_five_minutes()
     {
         Build(0, App());

@@ -100,6 +100,29 @@ public class ServiceLabelsTests
         Assert.Empty(Read([("millau.enabled", "true"), ("millau.port", "80"), ("Millau.Port", "80")]).Problems);
     }
 
+    [Theory]
+    [InlineData("https", true)]
+    [InlineData("HTTPS", true)]
+    [InlineData("http", false)]
+    [InlineData("true", false)]
+    [InlineData("", false)]
+    public void Redirect(string value, bool good)
+    {
+        var reading = Read([("millau.enabled", "true"), ("millau.port", "80"), ("millau.redirect", value)]);
+        if (good) Assert.True(reading.Labels!.RedirectsToHttps);
+        else Assert.Equal(new LabelProblem("millau.redirect", value, "https"), Assert.Single(reading.Problems));
+        Assert.False(Good(("millau.enabled", "true"), ("millau.port", "80")).RedirectsToHttps);
+    }
+
+    [Fact]
+    public void A_key_is_in_no_text_of_what_was_read()
+    {
+        var reading = Read([("millau.enabled", "true"), ("millau.port", "80"), ("millau.cert", "c"), ("millau.key", "hidden-key")]);
+        Assert.Equal(("c", "hidden-key"), reading.Certificate);
+        Assert.DoesNotContain("hidden-key", reading.ToString());
+        Assert.DoesNotContain("hidden-key", reading.Labels!.ToString());
+    }
+
     [Fact]
     public void A_service_that_is_off_is_off_but_its_mistakes_are_found()
     {
@@ -114,7 +137,7 @@ public class ServiceLabelsTests
     {
         var name = Gen.OneOf(
             OneOf("millau.enabled", "millau.port", "millau.hosts", "millau.path", "millau.timeout",
-                "millau.retry", "millau.cert", "millau.key", "MILLAU.PORT", "millau.", "millau"),
+                "millau.retry", "millau.cert", "millau.key", "millau.redirect", "MILLAU.PORT", "millau.", "millau"),
             Gen.String.Select(s => "millau." + s),
             Gen.String);
         var value = Gen.OneOf(

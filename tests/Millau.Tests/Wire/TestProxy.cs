@@ -61,7 +61,8 @@ internal sealed class TestProxy : IAsyncDisposable
         TimeProvider time, string? servedBy, string secrets, IRequestObserver[] observers, ImmutableArray<Service> services)
     {
         var log = new RecordedLog();
-        var proxy = new MillauProxy(servedBy, time, log, secrets, observers);
+        var options = new ProxyOptions { ServedBy = servedBy, Secrets = secrets, RedirectPort = 8443 };
+        var proxy = new MillauProxy(options, time, log, observers);
         proxy.Apply(new ServiceCatalog(services));
         await proxy.ListenAsync(IPAddress.Loopback, 0, 0);
         return new TestProxy(proxy, log);

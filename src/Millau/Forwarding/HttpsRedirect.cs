@@ -1,0 +1,26 @@
+using Microsoft.AspNetCore.Http;
+using Millau.Routing;
+
+namespace Millau.Forwarding;
+
+/// <summary>Sends a plain request to the same address on https (RFC 9110 section 15.4.9: method and body stay).</summary>
+/// <param name="port">The port where clients reach the TLS listener.</param>
+internal sealed class HttpsRedirect(int port)
+{
+    /// <summary>What an ACME server asks for on the plain port (RFC 8555 section 8.3), also of an instance.</summary>
+    private const string AcmePath = "/.well-known/acme-challenge/";
+
+    private readonly string _port = port == 443 ? "" : $":{port}";
+
+    /// <summary>Whether a request of a route that is for https came without, and is none of an ACME server.</summary>
+    public bool Applies(RequestContext context) =>
+        context.Request.Scheme == "http" && !context.Target.Path.Span.StartsWith(AcmePath, StringComparison.Ordinal);
+
+    /// <summary>308. The body of the request, if there is one, is not read.</summary>
+    public Task WriteAsync(RequestContext context)
+    {
+        var target = context.Target.IsAsterisk ? "" : context.Target.Sent.ToString();
+        context.Response.Headers.Location = $"https://{HostName.Bare(context.Host)}{_port}{target}";
+        return Responses.WriteAsync(context, StatusCodes.Status308PermanentRedirect, "Use https");
+    }
+}
