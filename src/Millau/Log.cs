@@ -147,7 +147,7 @@ internal static partial class Log
         "instance runs but does not accept connections yet, does it listen on the port in millau.port, on all its addresses? " +
         "service={Service} instance={Instance} address={Address} error={Error}")]
     public static partial void InstanceNotAccepting(
-        ILogger logger, string service, string instance, IPEndPoint address, SocketError error);
+        ILogger logger, string service, string instance, IPEndPoint address, Upstreams.ConnectResult error);
 
     [LoggerMessage(InstanceLeftOutId, LogLevel.Warning,
         "instance left out service={Service} instance={Instance} address={Address} reason=\"{Reason}\" seconds={Seconds}")]
@@ -194,7 +194,20 @@ internal static partial class Log
     public static partial void WrongCertificate(ILogger log, string service, string reason, string result);
 
     [LoggerMessage(702, LogLevel.Warning,
-        "private key in a label service={Service} label=millau.key: whoever reaches the Engine can read it; " +
-        "better keep it in a secret of Millau's own service, and write millau.key=secret:NAME")]
-    public static partial void KeyInLabel(ILogger log, string service);
+        "private key in a label service={Service} label={Label}: whoever reaches the Engine can read it; " +
+        "better keep it in a secret of Millau's own service, and write secret:NAME in the label")]
+    public static partial void KeyInLabel(ILogger log, string service, string label);
+
+    [LoggerMessage(710, LogLevel.Information,
+        "TLS with instances service={Service} servername={ServerName} ca=\"{Authority}\" certificate=\"{Certificate}\"")]
+    public static partial void InstanceTlsLoaded(ILogger log, string service, string serverName, string authority, string certificate);
+
+    [LoggerMessage(711, LogLevel.Warning, "TLS with instances wrong service={Service} reason=\"{Reason}\" ({Result})")]
+    public static partial void WrongInstanceTls(ILogger log, string service, string reason, string result);
+
+    [LoggerMessage(712, LogLevel.Information, "clients need a certificate service={Service} ca=\"{Authority}\"")]
+    public static partial void ClientAuthorityLoaded(ILogger log, string service, string authority);
+
+    [LoggerMessage(713, LogLevel.Warning, "CA of clients wrong service={Service} reason=\"{Reason}\" ({Result})")]
+    public static partial void WrongClientAuthority(ILogger log, string service, string reason, string result);
 }

@@ -29,6 +29,7 @@ internal sealed record ProxyOptions
 internal sealed class MillauProxy : IAsyncDisposable
 {
     private readonly UpstreamHeartbeat _heartbeat;
+    private readonly TlsMaterials _materials;
     private readonly UpstreamRegistry _upstreams;
     private readonly LiveRoutes _routes;
     private readonly Parking _parking;
@@ -49,7 +50,10 @@ internal sealed class MillauProxy : IAsyncDisposable
         var availability = new Availability();
         var upstreamLog = logging.CreateLogger("Millau.Upstreams");
         var probe = new InstanceProbe(_heartbeat, availability, time, upstreamLog);
-        _upstreams = new UpstreamRegistry(_heartbeat, probe, availability, upstreamLog);
+        var tlsLog = logging.CreateLogger("Millau.Tls");
+        var secretFiles = new SecretFiles(options.Secrets);
+        _materials = new TlsMaterials(secretFiles, time, tlsLog);
+        _upstreams = new UpstreamRegistry(_heartbeat, probe, availability, _materials, upstreamLog);
         _routes = new LiveRoutes(_upstreams);
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
@@ -58,7 +62,7 @@ internal sealed class MillauProxy : IAsyncDisposable
             _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
             watch, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
-        Certificates = new CertificateStore(new SecretFiles(options.Secrets), time, logging.CreateLogger("Millau.Tls"));
+        Certificates = new CertificateStore(secretFiles, time, tlsLog);
         Handshake = new TlsHandshake(Certificates);
     }
 
@@ -91,6 +95,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     {
         // First, so that a new route has its certificate from the beginning.
         Certificates.Apply(catalog);
+        _materials.Apply(catalog);
         _routes.Apply(catalog);
     }
 
@@ -109,6 +114,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     {
         if (_server is not null) await _server.DisposeAsync().ConfigureAwait(false);
         Certificates.Dispose();
+        _materials.Dispose();
         _upstreams.Close();
         _heartbeat.Dispose();
     }

@@ -252,6 +252,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         Timeout = labels.Timeout,
         Retry = labels.Retry,
         RedirectsToHttps = labels.RedirectsToHttps,
+        Tls = labels.Tls,
         Instances = known.Instances,
         IsStarting = known.IsStarting,
         IsRemoved = known.MissingSince is not null,

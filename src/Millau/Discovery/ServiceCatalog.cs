@@ -60,6 +60,9 @@ internal sealed record Service
     /// <summary>A plain request for this service is answered with the same address on https.</summary>
     public bool RedirectsToHttps { get; init; }
 
+    /// <summary>TLS with its instances, and certificates of its clients.</summary>
+    public TlsLabels Tls { get; init; } = TlsLabels.None;
+
     /// <summary>The Engine shows an instance on its way up, so a request may wait for it.</summary>
     public bool IsStarting { get; init; }
 
@@ -71,7 +74,7 @@ internal sealed record Service
     /// <summary>By content, hosts and instances in order.</summary>
     public bool Equals(Service? other) =>
         other is not null && Name == other.Name && Path == other.Path && Timeout == other.Timeout
-        && Retry == other.Retry && RedirectsToHttps == other.RedirectsToHttps && IsStarting == other.IsStarting && IsRemoved == other.IsRemoved
+        && Retry == other.Retry && RedirectsToHttps == other.RedirectsToHttps && Tls == other.Tls && IsStarting == other.IsStarting && IsRemoved == other.IsRemoved
         && Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan())
         && Instances.AsSpan().SequenceEqual(other.Instances.AsSpan());
 

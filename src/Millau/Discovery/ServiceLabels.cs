@@ -23,22 +23,24 @@ internal sealed record ServiceLabels(
     private const string SecondsAllowed = "seconds above 0 up to 86400, such as 30 or 0.5";
 
     private static readonly string[] Known =
-        [Enabled, PortLabel, HostsLabel, PathLabel, TimeoutLabel, RetryLabel, Cert, Key, RedirectLabel];
+        [Enabled, PortLabel, HostsLabel, PathLabel, TimeoutLabel, RetryLabel, Cert, Key, RedirectLabel, .. TlsLabels.Known];
 
     private static readonly ImmutableArray<string> AnyHost = [HostName.Any];
 
     /// <summary>Plain requests are sent to https.</summary>
     public bool RedirectsToHttps { get; init; }
 
+    public TlsLabels Tls { get; init; } = TlsLabels.None;
+
     public bool Equals(ServiceLabels? other) =>
-        other is not null && Port == other.Port && RedirectsToHttps == other.RedirectsToHttps && Path == other.Path && Timeout == other.Timeout
+        other is not null && Port == other.Port && RedirectsToHttps == other.RedirectsToHttps && Tls == other.Tls && Path == other.Path && Timeout == other.Timeout
         && Retry == other.Retry && Hosts.AsSpan().SequenceEqual(other.Hosts.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Hosts.Length, Path, Port, Timeout, Retry);
 
     /// <summary>For the log.</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture,
-        $"hosts={string.Join(',', Hosts)} path={Path} port={Port} timeout={Timeout.TotalSeconds:0.###}s retry={Retry.TotalSeconds:0.###}s{(RedirectsToHttps ? " redirect=https" : "")}");
+        $"hosts={string.Join(',', Hosts)} path={Path} port={Port} timeout={Timeout.TotalSeconds:0.###}s retry={Retry.TotalSeconds:0.###}s{(RedirectsToHttps ? " redirect=https" : "")}{Tls}");
 
     public static bool IsMillau(string label) => label.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase);
 
@@ -68,14 +70,16 @@ internal sealed record ServiceLabels(
         if (values.TryGetValue(Enabled, out var text) && !bool.TryParse(text, out enabled))
             problems.Add(new(Enabled, text, "true or false"));
         var isOff = !enabled && !problems.Any(p => p.Label.Equals(Enabled, StringComparison.OrdinalIgnoreCase));
+        var hosts = ReadHosts(values, problems);
         var result = new ServiceLabels(
-            ReadHosts(values, problems),
+            hosts,
             ReadPath(values, problems),
             ReadPort(values, isOff, problems),
             ReadSeconds(values, TimeoutLabel, 30, problems),
             ReadSeconds(values, RetryLabel, 60, problems))
         {
             RedirectsToHttps = ReadRedirect(values, problems),
+            Tls = TlsLabels.Read(values, hosts, isOff, problems),
         };
         var hasWholePair = CheckPair(values, problems);
         var verdict = isOff ? LabelVerdict.Off : problems.Count > 0 ? LabelVerdict.Wrong : LabelVerdict.Good;
@@ -178,7 +182,7 @@ internal sealed record ServiceLabels(
 
     /// <summary>A private key must never reach a log.</summary>
     private static string Shown(string label, string value) =>
-        IsOfPair(label) ? "(hidden)" : value;
+        IsOfPair(label) || TlsLabels.IsHidden(label) ? "(hidden)" : value;
 
     internal static bool IsOfPair(string label) =>
         label.Equals(Cert, StringComparison.OrdinalIgnoreCase) || label.Equals(Key, StringComparison.OrdinalIgnoreCase);

@@ -161,19 +161,20 @@ internal sealed class Forwarder(
         // A second idle connection may have ended as the first one did.
         var connection = fresh ? null : RentIdle(instance);
         var failure = AttemptFailure.None;
-        if (connection is null) (connection, failure) = await ConnectAsync(instance).ConfigureAwait(false);
+        string? reason = null;
+        if (connection is null) (connection, failure, reason) = await ConnectAsync(instance).ConfigureAwait(false);
         if (connection is not null)
             failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
         watch.AttemptEnded(context, failure);
         if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
 
         // 5. Who is to blame.
-        Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name,
-            RetryRule.Describe(failure));
+        reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
+        Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name, reason);
         // That one which is to stop fails is no news.
         if (RetryRule.BlamesInstance(failure) && instance.LeaveOut() && instance.Phase == InstancePhase.Running)
-            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint,
-                RetryRule.Describe(failure), instance.Service.Retry.TotalSeconds);
+            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason,
+                instance.Service.Retry.TotalSeconds);
         return failure;
     }
 
@@ -181,13 +182,14 @@ internal sealed class Forwarder(
     {
         while (instance.Pool.TryRent() is { } connection)
         {
-            if (!connection.IsSpoilt) return connection;
+            if (!connection.IsSpoilt && connection.IsCurrent) return connection;
             connection.Dispose();
         }
         return null;
     }
 
-    private async ValueTask<(UpstreamConnection?, AttemptFailure)> ConnectAsync(UpstreamInstance instance)
+    // The words are for the log, where there are better ones than those for the kind of failure.
+    private async ValueTask<(UpstreamConnection?, AttemptFailure, string?)> ConnectAsync(UpstreamInstance instance)
     {
         UpstreamConnection connection;
         try
@@ -197,18 +199,19 @@ internal sealed class Forwarder(
         catch (SocketException e)
         {
             Log.NoSocket(logger, e.SocketErrorCode);
-            return (null, AttemptFailure.Local);
+            return (null, AttemptFailure.Local, null);
         }
-        var error = await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
-        if (error == SocketError.Success) return (connection, AttemptFailure.None);
+        var result = await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);
+        if (result.IsConnected) return (connection, AttemptFailure.None, null);
         connection.Dispose();
-        return (null, error switch
+        return (null, result.Error switch
         {
+            SocketError.Success => AttemptFailure.Tls,
             SocketError.TimedOut => AttemptFailure.ConnectTimeout,
             SocketError.AddressNotAvailable or SocketError.AddressAlreadyInUse or SocketError.NoBufferSpaceAvailable
                 or SocketError.TooManyOpenSockets => AttemptFailure.Local,
             _ => AttemptFailure.Connect,
-        });
+        }, result.TlsFailure);
     }
 
     // Owns the connection: when this returns it is in the pool or closed.
@@ -322,6 +325,7 @@ internal sealed class Forwarder(
         connection.TimedOut ? AttemptFailure.Timeout : failure switch
         {
             HeadFailure.Broken => AttemptFailure.BrokenResponse,
+            HeadFailure.Closed when connection is { IsReused: false, TlsRefusal: not null } => AttemptFailure.Tls,
             HeadFailure.Closed when connection.IsReused => AttemptFailure.Stale,
             _ => AttemptFailure.Closed,
         };

@@ -15,6 +15,12 @@ internal enum AttemptFailure
     /// <summary>Millau has no descriptor, port or memory left. Nothing was sent; the instance is not to blame.</summary>
     Local,
 
+    /// <summary>
+    /// TLS with the instance could not be made, or one side does not accept the other's certificate. Nothing was sent, or
+    /// nothing of it was taken.
+    /// </summary>
+    Tls,
+
     /// <summary>A kept connection ended before any byte of a response: the instance may just have closed it.</summary>
     Stale,
 
@@ -36,7 +42,7 @@ internal static class RetryRule
 
     /// <summary>Nothing reached the instance: whatever the request is, it was not executed.</summary>
     public static bool NothingSent(AttemptFailure failure) =>
-        failure is AttemptFailure.Connect or AttemptFailure.ConnectTimeout or AttemptFailure.Local;
+        failure is AttemptFailure.Connect or AttemptFailure.ConnectTimeout or AttemptFailure.Local or AttemptFailure.Tls;
 
     /// <summary>The failure speaks against the instance, which is left out for a while.</summary>
     public static bool BlamesInstance(AttemptFailure failure) =>
@@ -58,6 +64,7 @@ internal static class RetryRule
         AttemptFailure.Connect => "connection refused or failed",
         AttemptFailure.ConnectTimeout => "connection timed out",
         AttemptFailure.Local => "no socket to be had",
+        AttemptFailure.Tls => "no TLS with it",
         AttemptFailure.Stale or AttemptFailure.Closed => "connection closed before a response",
         AttemptFailure.BrokenResponse => "invalid response",
         AttemptFailure.Timeout => "no response in time",

@@ -53,7 +53,7 @@ internal sealed class LabelCertificates(SecretFiles secrets, TimeProvider time, 
         if (!SecretFiles.IsSecret(label.Key) && !entry.SaidKeyInLabel)
         {
             entry.SaidKeyInLabel = true;
-            Log.KeyInLabel(log, label.Service);
+            Log.KeyInLabel(log, label.Service, "millau.key");
         }
         if (!secrets.TryResolve(label.Certificate, out var certificate, out var problem))
             problem = "millau.cert: " + problem;

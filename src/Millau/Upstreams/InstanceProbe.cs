@@ -15,14 +15,20 @@ internal sealed class InstanceProbe(
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(25);
     private static readonly TimeSpan LongestPause = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Tries until the instance accepts or is retired, then says so.</summary>
+    // A server may open its port a moment before it is ready to speak TLS.
+    private const int TlsAttempts = 5;
+
+    /// <summary>
+    /// Tries until the instance accepts or is retired, then says so. One that accepts but with which TLS fails is left
+    /// out at once, with the reason: no request has to find out.
+    /// </summary>
     public async Task RunAsync(UpstreamInstance instance)
     {
         var pause = FirstPause;
         for (var attempt = 1; !instance.IsRetired; attempt++)
         {
-            var error = await TryConnectAsync(instance).ConfigureAwait(false);
-            if (error == SocketError.Success)
+            var result = await TryConnectAsync(instance).ConfigureAwait(false);
+            if (result.IsConnected)
             {
                 // A request that came before the port was open may have left it out: that no longer holds.
                 instance.Readmit();
@@ -31,15 +37,25 @@ internal sealed class InstanceProbe(
                 availability.Change();
                 return;
             }
+            // What is wrong with our own labels is no fault of the instance, and is said where they are read.
+            if (result.TlsFailure is { } reason && attempt >= TlsAttempts && instance.Service.Tls?.Current is not null)
+            {
+                instance.IsAccepting = true;
+                if (instance.LeaveOut())
+                    Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason,
+                        instance.Service.Retry.TotalSeconds);
+                availability.Change();
+                return;
+            }
             // About five seconds of trying: worth a word, once.
             if (attempt == 15)
-                Log.InstanceNotAccepting(logger, instance.Service.Name, instance.Name, instance.EndPoint, error);
+                Log.InstanceNotAccepting(logger, instance.Service.Name, instance.Name, instance.EndPoint, result);
             await Task.Delay(pause, time).ConfigureAwait(false);
             pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
         }
     }
 
-    private async ValueTask<SocketError> TryConnectAsync(UpstreamInstance instance)
+    private async ValueTask<ConnectResult> TryConnectAsync(UpstreamInstance instance)
     {
         UpstreamConnection connection;
         try
@@ -48,7 +64,7 @@ internal sealed class InstanceProbe(
         }
         catch (SocketException e)
         {
-            return e.SocketErrorCode;
+            return new(e.SocketErrorCode);
         }
         using (connection)
             return await connection.ConnectAsync(ConnectTimeout).ConfigureAwait(false);

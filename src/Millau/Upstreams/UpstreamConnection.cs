@@ -23,16 +23,20 @@ internal sealed class UpstreamConnection : IDisposable
     private const int Idle = 1;
     private const int Closed = 2;
 
-    /// <summary>No byte is there at this moment; the connection is as it was.</summary>
-    public const int NothingYet = -2;
+    /// <inheritdoc cref="UpstreamStream.NothingYet"/>
+    public const int NothingYet = UpstreamStream.NothingYet;
+
+    // An instance that has accepted is there, but may have many handshakes before it.
+    private static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(5);
 
     private const long NoDeadline = 0;
     private const long Expired = -1;
 
-    private readonly Socket _socket;
-    private readonly SocketOperation _receive;
-    private readonly SocketOperation _send = new();
+    private readonly PlainStream _plain;
     private readonly UpstreamHeartbeat _heartbeat;
+    private readonly InstanceTls? _tls;
+    private readonly UpstreamTls? _tlsOptions;
+    private UpstreamStream _stream;
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(MinBuffer);
     private int _start;
     private int _end;
@@ -46,8 +50,10 @@ internal sealed class UpstreamConnection : IDisposable
     {
         Instance = instance;
         _heartbeat = heartbeat;
-        _socket = new Socket(instance.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        _receive = new SocketOperation(OnReceived);
+        _tls = instance.Service.Tls;
+        _tlsOptions = _tls?.Current;
+        _plain = new PlainStream(instance.EndPoint.AddressFamily, _tls is null ? OnReceived : null);
+        _stream = _plain;
         heartbeat.Add(this);
     }
 
@@ -81,36 +87,53 @@ internal sealed class UpstreamConnection : IDisposable
     /// Something was received, or the connection ended, before anything was asked. Nothing was sent, so another
     /// connection may take the request.
     /// </summary>
-    public bool IsSpoilt => !_receiving || _receive.IsCompleted;
+    public bool IsSpoilt => !_receiving || _stream.IsReceived;
 
-    /// <summary>Connects and begins to watch the connection. Whatever fails is the value; the caller disposes then.</summary>
-    public async ValueTask<SocketError> ConnectAsync(TimeSpan timeout)
+    /// <summary>
+    /// Made as connections to its instance are made now: with the same certificates and names, or in plain as they.
+    /// </summary>
+    public bool IsCurrent => ReferenceEquals(_tls, Instance.Service.Tls) && ReferenceEquals(_tlsOptions, _tls?.Current);
+
+    /// <summary>
+    /// Why the instance refused our certificate, in words; null if it did not. It then took nothing of what was sent.
+    /// </summary>
+    public string? TlsRefusal => (_stream as TlsStream)?.Refusal;
+
+    /// <summary>
+    /// Connects, makes the TLS connection if there is to be one, and begins to watch it. Whatever fails is the value; the
+    /// caller disposes then.
+    /// </summary>
+    /// <param name="timeout">For connecting; a handshake has a time of its own.</param>
+    public async ValueTask<ConnectResult> ConnectAsync(TimeSpan timeout)
     {
+        if (_tls is not null && _tlsOptions is null) return new(SocketError.Success, _tls.Problem);
         SetDeadline(timeout);
-        var result = await _receive.Connect(_socket, Instance.EndPoint).ConfigureAwait(false);
-        if (!ClearDeadline()) return SocketError.TimedOut;
-        if (result < 0)
-            return _receive.SocketError == SocketError.Success ? SocketError.OperationAborted : _receive.SocketError;
-        try
-        {
-            SetOptions();
-        }
-        catch (SocketException e)
-        {
-            // Reset meanwhile.
-            return e.SocketErrorCode;
-        }
+        var error = await _plain.ConnectAsync(Instance.EndPoint).ConfigureAwait(false);
+        if (!ClearDeadline()) return new(SocketError.TimedOut);
+        if (error != SocketError.Success) return new(error);
+        if (_tlsOptions is not null && await HandshakeAsync(_tlsOptions).ConfigureAwait(false) is { IsConnected: false } failed)
+            return failed;
         Watch();
-        return SocketError.Success;
+        return new(SocketError.Success);
+    }
+
+    private async ValueTask<ConnectResult> HandshakeAsync(UpstreamTls options)
+    {
+        var tls = new TlsStream(_plain, options, OnReceived);
+        _stream = tls;
+        var timeout = Instance.Service.Timeout;
+        SetDeadline(timeout < HandshakeTimeout ? timeout : HandshakeTimeout);
+        var failure = await tls.HandshakeAsync().ConfigureAwait(false);
+        return ClearDeadline() ? new(SocketError.Success, failure) : new(SocketError.TimedOut, "TLS handshake timed out");
     }
 
     /// <summary>
     /// Sends all bytes; their count, or -1 when the socket failed. What the instance said before may still be received.
     /// </summary>
-    public ValueTask<int> SendAsync(ReadOnlyMemory<byte> bytes) => _send.Send(_socket, bytes);
+    public ValueTask<int> SendAsync(ReadOnlyMemory<byte> bytes) => _stream.Send(bytes);
 
     /// <inheritdoc cref="SendAsync(ReadOnlyMemory{byte})"/>
-    public ValueTask<int> SendAsync(IList<ArraySegment<byte>> segments) => _send.Send(_socket, segments);
+    public ValueTask<int> SendAsync(IList<ArraySegment<byte>> segments) => _stream.Send(segments);
 
     /// <summary>Receives and parses the next head.</summary>
     /// <returns>Null when there is one; else why not.</returns>
@@ -135,7 +158,7 @@ internal sealed class UpstreamConnection : IDisposable
                 }
             }
             StartFill();
-            var received = await _receive.Result.ConfigureAwait(false);
+            var received = await _stream.Received.ConfigureAwait(false);
             EndFill(received);
             if (received <= 0) return anything ? HeadFailure.Truncated : HeadFailure.Closed;
             anything = true;
@@ -147,7 +170,7 @@ internal sealed class UpstreamConnection : IDisposable
     public async ValueTask<int> FillAsync()
     {
         StartFill();
-        var received = await _receive.Result.ConfigureAwait(false);
+        var received = await _stream.Received.ConfigureAwait(false);
         EndFill(received);
         return received;
     }
@@ -162,26 +185,14 @@ internal sealed class UpstreamConnection : IDisposable
     }
 
     /// <summary>As <see cref="ReceiveAsync"/>, but takes only what is there: <see cref="NothingYet"/> if that is nothing.</summary>
-    public int TryReceive(Span<byte> target)
-    {
-        try
-        {
-            var received = _socket.Receive(target, SocketFlags.None, out var error);
-            return error switch
-            {
-                SocketError.Success => received,
-                SocketError.WouldBlock => NothingYet,
-                _ => -1,
-            };
-        }
-        catch (ObjectDisposedException)
-        {
-            return -1;
-        }
-    }
+    public int TryReceive(Span<byte> target) => _stream.TryReceive(target);
 
     /// <summary>Receives body bytes straight into a buffer of the caller. 0: the end; -1: the connection failed.</summary>
-    public ValueTask<int> ReceiveAsync(Memory<byte> target) => _receive.Receive(_socket, target);
+    public ValueTask<int> ReceiveAsync(Memory<byte> target)
+    {
+        _stream.Receive(target);
+        return _stream.Received;
+    }
 
     /// <summary>Marks the first buffered bytes as done with.</summary>
     public void Consume(int count)
@@ -195,17 +206,7 @@ internal sealed class UpstreamConnection : IDisposable
     }
 
     /// <summary>Says that the instance will get no more from us, as a tunnel's client that has ended.</summary>
-    public void ShutdownSend()
-    {
-        try
-        {
-            _socket.Shutdown(SocketShutdown.Send);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // Already gone; the receiving side finds out.
-        }
-    }
+    public void ShutdownSend() => _stream.ShutdownSend();
 
     /// <summary>From now on the connection is closed if this time passes before <see cref="ClearDeadline"/>.</summary>
     public void SetDeadline(TimeSpan timeout)
@@ -240,11 +241,11 @@ internal sealed class UpstreamConnection : IDisposable
         var deadline = Volatile.Read(ref _deadline);
         if (deadline <= NoDeadline || now < deadline) return;
         // Race window: the request may clear or move its deadline at this moment; whoever swaps first has it.
-        if (Interlocked.CompareExchange(ref _deadline, Expired, deadline) == deadline) _socket.Dispose();
+        if (Interlocked.CompareExchange(ref _deadline, Expired, deadline) == deadline) Abort();
     }
 
     /// <summary>Ends whatever is under way: pending calls fail. The holder still disposes.</summary>
-    public void Abort() => _socket.Dispose();
+    public void Abort() => _stream.Abort();
 
     /// <summary>
     /// Goes from its request to the pool: nothing may be buffered, and the receive that watches it is started.
@@ -261,7 +262,7 @@ internal sealed class UpstreamConnection : IDisposable
         IsReused = true;
         IdleUntil = idleUntil;
         Watch();
-        if (_receive.IsCompleted) return false;
+        if (_stream.IsReceived) return false;
         Volatile.Write(ref _state, Idle);
         return true;
     }
@@ -280,31 +281,18 @@ internal sealed class UpstreamConnection : IDisposable
     }
 
     /// <summary>Closed, or ended while it was idle.</summary>
-    public bool IsEnded => _receive.IsCompleted;
+    public bool IsEnded => _stream.IsReceived;
 
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         _heartbeat.Remove(this);
-        _socket.Dispose();
+        _stream.Dispose();
         // A receive that is still pending writes into the buffer until the kernel has let go of it: the buffer
         // of such a connection is left to the collector instead of given to somebody else.
-        if (!_receiving || _receive.IsCompleted) ArrayPool<byte>.Shared.Return(_buffer);
+        if (!_receiving || _stream.IsReceived) ArrayPool<byte>.Shared.Return(_buffer);
         _buffer = [];
         _start = _end = 0;
-        _receive.Dispose();
-        _send.Dispose();
-    }
-
-    private void SetOptions()
-    {
-        // For TryReceive alone; the other calls do not block anyway.
-        _socket.Blocking = false;
-        // Finds a host that vanished while a response streams: after 15 s of silence, three tries 5 s apart.
-        _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 5);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
     }
 
     private void Watch()
@@ -330,7 +318,7 @@ internal sealed class UpstreamConnection : IDisposable
     private void StartReceive()
     {
         _receiving = true;
-        _ = _receive.Receive(_socket, _buffer.AsMemory(_end));
+        _stream.Receive(_buffer.AsMemory(_end));
     }
 
     // Runs on the socket's thread, before a waiting request sees the result.

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
+using Millau.Tls;
 
 namespace Millau.Upstreams;
 
@@ -10,7 +11,7 @@ namespace Millau.Upstreams;
 /// outlive catalogs and route tables. Called by one thread at a time, but for <see cref="Instances"/>.
 /// </summary>
 internal sealed class UpstreamRegistry(
-    UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, ILogger logger)
+    UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, TlsMaterials tls, ILogger logger)
 {
     // Never changed once it is here: a new catalog makes a new one.
     private volatile Dictionary<(string Id, IPEndPoint EndPoint), Known> _known = [];
@@ -39,6 +40,7 @@ internal sealed class UpstreamRegistry(
                 service.Name, service.Timeout, service.Retry, instances.MoveToImmutable(), service.IsStarting)
             {
                 RedirectsToHttps = service.RedirectsToHttps,
+                Tls = tls.ForInstances(service.Name),
             };
             foreach (var instance in upstream.Instances) instance.Service = upstream;
             services.Add(upstream);

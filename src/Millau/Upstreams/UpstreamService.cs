@@ -17,4 +17,7 @@ internal sealed record UpstreamService(
 {
     /// <summary>A plain request for it is answered with the same address on https.</summary>
     public bool RedirectsToHttps { get; init; }
+
+    /// <summary>How to speak TLS with the instances; null if they are spoken to in plain.</summary>
+    public InstanceTls? Tls { get; init; }
 }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
 using Millau.Tests.Wire;
+using Millau.Tls;
 using Millau.Upstreams;
 
 namespace Millau.Tests.Upstreams;
@@ -17,7 +18,8 @@ public sealed class UpstreamRegistryTests : IDisposable
     {
         _heartbeat = new UpstreamHeartbeat(_time);
         _registry = new UpstreamRegistry(
-            _heartbeat, new InstanceProbe(_heartbeat, _availability, _time, _log), _availability, _log);
+            _heartbeat, new InstanceProbe(_heartbeat, _availability, _time, _log), _availability,
+            new TlsMaterials(new SecretFiles("/nonexistent"), _time, _log), _log);
     }
 
     [Fact]

@@ -21,6 +21,9 @@ internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) :
 
     public Socket Socket => socket;
 
+    /// <summary>The last read did not end in order: reset, or without what TLS says at its end.</summary>
+    public bool HasFailed { get; private set; }
+
     /// <summary>Null for a plain connection.</summary>
     public SslStream? Tls => tls;
 
@@ -60,6 +63,14 @@ internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) :
         using var deadline = new CancellationTokenSource(Deadline);
         if (tls is not null) await tls.WriteAsync(bytes, deadline.Token);
         else for (var sent = 0; sent < bytes.Length;) sent += await socket.SendAsync(bytes[sent..], deadline.Token);
+    }
+
+    /// <summary>Sends as much as there is room for, for as long as it takes; the count of bytes.</summary>
+    public async Task<int> SendSomeAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
+    {
+        if (tls is null) return await socket.SendAsync(bytes, cancellation);
+        await tls.WriteAsync(bytes, cancellation);
+        return bytes.Length;
     }
 
     /// <summary>False if the connection ends without a byte. Waits as long as it takes: a kept connection may be idle.</summary>
@@ -131,8 +142,31 @@ internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) :
 
     public async ValueTask DisposeAsync()
     {
-        if (tls is not null) await tls.DisposeAsync();
+        if (tls is not null)
+        {
+            await SayEndAsync();
+            await tls.DisposeAsync();
+        }
         socket.Dispose();
+    }
+
+    /// <summary>Ends the connection in order, but without what TLS says at its end.</summary>
+    public void Cut()
+    {
+        socket.Shutdown(SocketShutdown.Both);
+        socket.Dispose();
+    }
+
+    // close_notify, where there is TLS still.
+    private async Task SayEndAsync()
+    {
+        try
+        {
+            if (tls!.IsAuthenticated) await tls.ShutdownAsync().WaitAsync(Deadline);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException or SocketException)
+        {
+        }
     }
 
     private static int ContentLength(string head)
@@ -156,6 +190,7 @@ internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) :
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException || (tls is not null && e is IOException))
         {
+            HasFailed = true;
             return 0;
         }
     }

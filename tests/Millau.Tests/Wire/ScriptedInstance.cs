@@ -1,5 +1,7 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Threading.Channels;
 
 namespace Millau.Tests.Wire;
@@ -15,8 +17,10 @@ internal sealed class ScriptedInstance : IAsyncDisposable
     private readonly Channel<ScriptedConnection> _accepted = Channel.CreateUnbounded<ScriptedConnection>();
     private readonly List<ScriptedConnection> _open = [];
     private readonly Func<ScriptedConnection, Task>? _serve;
+    private readonly SslServerAuthenticationOptions? _tls;
     private Task _accepting = Task.CompletedTask;
     private Exception? _failure;
+    private bool _silent;
     private int _connections;
 
     /// <summary>The test takes each connection with <see cref="AcceptAsync"/>.</summary>
@@ -27,15 +31,28 @@ internal sealed class ScriptedInstance : IAsyncDisposable
 
     /// <param name="serve">Called for each connection; what it throws, besides of the connection's end, fails the test.</param>
     /// <param name="listens">False keeps the port shut until <see cref="Listen"/>.</param>
-    public ScriptedInstance(Func<ScriptedConnection, Task>? serve, bool listens = true)
+    /// <param name="tls">How TLS is spoken; null for what <see cref="InstanceKind"/> says.</param>
+    public ScriptedInstance(
+        Func<ScriptedConnection, Task>? serve, bool listens = true, SslServerAuthenticationOptions? tls = null)
     {
         _serve = serve;
+        _tls = tls ?? InstanceKind.Tls;
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         EndPoint = (IPEndPoint)_listener.LocalEndPoint!;
         if (listens) Listen();
     }
 
     public IPEndPoint EndPoint { get; }
+
+    /// <summary>From now on connections are accepted, and nothing is read from them.</summary>
+    public bool IsSilent
+    {
+        get => Volatile.Read(ref _silent);
+        set => Volatile.Write(ref _silent, value);
+    }
+
+    /// <summary>What went wrong in the last handshake that failed, of an instance that speaks TLS.</summary>
+    public Exception? HandshakeFailure { get; private set; }
 
     /// <summary>Connections that carried a request.</summary>
     public int Connections => Volatile.Read(ref _connections);
@@ -94,10 +111,13 @@ internal sealed class ScriptedInstance : IAsyncDisposable
 
     private async Task ServeAsync(Socket socket)
     {
-        var connection = new ScriptedConnection(socket);
+        var tls = _tls is null ? null : new SslStream(new NetworkStream(socket, ownsSocket: false));
+        var connection = new ScriptedConnection(socket, tls);
         lock (_open) _open.Add(connection);
+        if (IsSilent) return;
         try
         {
+            if (tls is not null) await tls.AuthenticateAsServerAsync(_tls!, _stop.Token);
             if (!await connection.WaitForBytesAsync())
             {
                 await connection.DisposeAsync();
@@ -113,6 +133,12 @@ internal sealed class ScriptedInstance : IAsyncDisposable
         }
         catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException or IOException)
         {
+        }
+        catch (AuthenticationException e)
+        {
+            // The proxy does not like us, or we do not like it.
+            HandshakeFailure = e;
+            await connection.DisposeAsync();
         }
         catch (Exception e)
         {

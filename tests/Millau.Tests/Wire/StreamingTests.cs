@@ -125,7 +125,7 @@ public class StreamingTests
             var piece = new byte[64 * 1024];
             try
             {
-                while (true) Volatile.Write(ref sent, sent + await from.Socket.SendAsync(piece, stop.Token));
+                while (true) Volatile.Write(ref sent, sent + await from.SendSomeAsync(piece, stop.Token));
             }
             catch (OperationCanceledException)
             {

@@ -78,6 +78,7 @@ internal sealed class TestProxy : IAsyncDisposable
         Path = "/",
         Timeout = TimeSpan.FromSeconds(30),
         Retry = TimeSpan.FromSeconds(60),
+        Tls = InstanceKind.Labels,
         Instances = [.. instances.Select((e, i) => new Instance($"{name}.{i}", $"{name}-{i + 1}", e, InstancePhase.Running))],
     };
 
