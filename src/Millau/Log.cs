@@ -199,15 +199,15 @@ internal static partial class Log
     public static partial void KeyInLabel(ILogger log, string service, string label);
 
     [LoggerMessage(710, LogLevel.Information,
-        "TLS with instances service={Service} servername={ServerName} ca=\"{Authority}\" certificate=\"{Certificate}\"")]
-    public static partial void InstanceTlsLoaded(ILogger log, string service, string serverName, string authority, string certificate);
+        "TLS with instances service={Service} servername={Servername} ca=\"{Ca}\" certificate=\"{Certificate}\"")]
+    public static partial void InstanceTlsLoaded(ILogger log, string service, string servername, string ca, string certificate);
 
-    [LoggerMessage(711, LogLevel.Warning, "TLS with instances wrong service={Service} reason=\"{Reason}\" ({Result})")]
+    [LoggerMessage(711, LogLevel.Warning, "TLS with instances wrong service={Service} reason=\"{Reason}\" result=\"{Result}\"")]
     public static partial void WrongInstanceTls(ILogger log, string service, string reason, string result);
 
-    [LoggerMessage(712, LogLevel.Information, "clients need a certificate service={Service} ca=\"{Authority}\"")]
-    public static partial void ClientAuthorityLoaded(ILogger log, string service, string authority);
+    [LoggerMessage(712, LogLevel.Information, "clients need a certificate service={Service} ca=\"{Ca}\"")]
+    public static partial void ClientAuthorityLoaded(ILogger log, string service, string ca);
 
-    [LoggerMessage(713, LogLevel.Warning, "CA of clients wrong service={Service} reason=\"{Reason}\" ({Result})")]
+    [LoggerMessage(713, LogLevel.Warning, "CA of clients wrong service={Service} reason=\"{Reason}\" result=\"{Result}\"")]
     public static partial void WrongClientAuthority(ILogger log, string service, string reason, string result);
 }

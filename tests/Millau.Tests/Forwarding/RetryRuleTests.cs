@@ -24,7 +24,8 @@ public class RetryRuleTests
     {
         foreach (var failure in Enum.GetValues<AttemptFailure>().Where(f => f != AttemptFailure.None))
         {
-            var unsent = failure is AttemptFailure.Connect or AttemptFailure.ConnectTimeout or AttemptFailure.Local;
+            var unsent = failure is AttemptFailure.Connect or AttemptFailure.ConnectTimeout or AttemptFailure.Local
+                or AttemptFailure.Tls;
             Assert.True(RetryRule.MayRetry(failure, repeatable: true, bodyKept: true), $"{failure}");
             Assert.Equal(unsent, RetryRule.MayRetry(failure, repeatable: false, bodyKept: true));
             Assert.False(RetryRule.MayRetry(failure, repeatable: true, bodyKept: false), $"{failure}");

@@ -1,3 +1,5 @@
+using Millau.Tests.Hostile;
+
 namespace Millau.Tests.Wire;
 
 // The wire tests that depend on what an instance's connection does, once more over TLS.
