@@ -177,6 +177,9 @@ internal static partial class Log
     [LoggerMessage(506, LogLevel.Error, "no socket for an instance error={Error}")]
     public static partial void NoSocket(ILogger logger, SocketError error);
 
+    [LoggerMessage(520, LogLevel.Debug, "connection of a trusted proxy refused, no header of the PROXY protocol peer={Peer}")]
+    public static partial void BadProxyHeader(ILogger logger, EndPoint? peer);
+
     // 6xx telemetry
 
     [LoggerMessage(600, LogLevel.Information, "Healthy")]

@@ -32,11 +32,17 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         var options = new ProxyOptions
         {
             ServedBy = settings.DebuggingHeaders ? Environment.MachineName : null,
+            Clients = settings.Clients,
             RedirectPort = settings.HttpsPublishedPort,
         };
         await using var proxy = new MillauProxy(options, time, logging);
         using var discovery = new DockerDiscovery(
-            new DiscoveryOptions { Endpoint = settings.Engine }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
+            new DiscoveryOptions
+            {
+                Endpoint = settings.Engine,
+                AllowedHosts = settings.AllowedHosts,
+                OwnPorts = [settings.HttpPort, settings.HttpsPort, settings.TelemetryPort],
+            }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
         using var watching = new CancellationTokenSource();
         Task discovering;
         try

@@ -15,6 +15,9 @@ internal sealed record ProxyOptions
     /// <summary>Host name for the debugging headers; null leaves them out.</summary>
     public string? ServedBy { get; init; }
 
+    /// <summary>What clients may take, and which peers are believed.</summary>
+    public ClientRules Clients { get; init; } = new();
+
     /// <summary>The directory of what labels name as <c>secret:NAME</c>.</summary>
     public string Secrets { get; init; } = SecretFiles.DefaultRoot;
 
@@ -36,6 +39,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     private readonly ProxyApplication _application;
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _logging;
+    private readonly ClientRules _clients;
     private ProxyServer? _server;
 
     /// <param name="time">The clock of all timeouts.</param>
@@ -44,6 +48,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     public MillauProxy(
         ProxyOptions options, TimeProvider time, ILoggerFactory logging, params IRequestObserver[] observers)
     {
+        _clients = options.Clients;
         _time = time;
         _logging = logging;
         _heartbeat = new UpstreamHeartbeat(time);
@@ -53,14 +58,14 @@ internal sealed class MillauProxy : IAsyncDisposable
         var tlsLog = logging.CreateLogger("Millau.Tls");
         var secretFiles = new SecretFiles(options.Secrets);
         _materials = new TlsMaterials(secretFiles, time, tlsLog);
-        _upstreams = new UpstreamRegistry(_heartbeat, probe, availability, _materials, upstreamLog);
+        _upstreams = new UpstreamRegistry(_heartbeat, probe, availability, _materials, time, upstreamLog);
         _routes = new LiveRoutes(_upstreams);
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
         var watch = new RequestWatch(time, observers);
         var forwarder = new Forwarder(
             _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
-            watch, forwardingLog);
+            watch, options.Clients.Trusted, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
         Certificates = new CertificateStore(secretFiles, time, tlsLog);
         Handshake = new TlsHandshake(Certificates);
@@ -105,7 +110,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <param name="tlsPort">The same; null for no TLS.</param>
     public async Task ListenAsync(IPAddress? address, int port, int? tlsPort) =>
         _server = await ProxyServer.StartAsync(
-            _application, address, port, tlsPort, Http, Https, Handshake, _time, _logging).ConfigureAwait(false);
+            _application, address, port, tlsPort, Http, Https, Handshake, _clients, _time, _logging).ConfigureAwait(false);
 
     /// <inheritdoc cref="ProxyServer.DrainAsync"/>
     public Task DrainAsync(TimeSpan grace) => _server?.DrainAsync(grace) ?? Task.CompletedTask;

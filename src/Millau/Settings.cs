@@ -1,5 +1,8 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
+using Millau.Forwarding;
+using Millau.Ingress;
 using Millau.Logging;
 
 namespace Millau;
@@ -18,6 +21,14 @@ internal sealed record Settings
     public const string LogFormatName = "LOG_FORMAT";
     public const string AcmeName = "ACME";
     public const string LicenseName = "LICENSE";
+    public const string MaxConnectionsName = "MAX_CONNECTIONS";
+    public const string MaxStreamsName = "MAX_STREAMS";
+    public const string HeaderTimeoutName = "HEADER_TIMEOUT";
+    public const string BodyTimeoutName = "BODY_TIMEOUT";
+    public const string IdleTimeoutName = "IDLE_TIMEOUT";
+    public const string TrustedProxiesName = "TRUSTED_PROXIES";
+    public const string ProxyProtocolName = "PROXY_PROTOCOL";
+    public const string AllowedHostsName = "ALLOWED_HOSTS";
     public const string DockerHostName = "DOCKER_HOST";
     public const string DockerTlsVerifyName = "DOCKER_TLS_VERIFY";
     public const string DockerCertPathName = "DOCKER_CERT_PATH";
@@ -50,6 +61,12 @@ internal sealed record Settings
     /// <summary>Whether answers say in headers who served them.</summary>
     public bool DebuggingHeaders { get; init; } = true;
 
+    /// <summary>What clients may take, and which are believed.</summary>
+    public ClientRules Clients { get; init; } = new();
+
+    /// <summary>Which stack may claim which hosts; null if each may claim all.</summary>
+    public HostClaims? AllowedHosts { get; init; }
+
     /// <summary>Where the Engine API is.</summary>
     public EngineEndpoint Engine { get; init; } = EngineEndpoint.LocalSocket;
 
@@ -72,6 +89,8 @@ internal sealed record Settings
             Acme = reader.Acme(),
             DebuggingHeaders = reader.Get(LicenseName) is null,
             Engine = reader.Engine(),
+            Clients = reader.Clients(),
+            AllowedHosts = reader.AllowedHosts(),
         };
         reader.Distinct(
             (HttpName, settings.HttpPort), (HttpsName, settings.HttpsPort), (TelemetryName, settings.TelemetryPort));
@@ -158,6 +177,71 @@ internal sealed record Settings
 
             Fail(AcmeName, value!, "the https:// address of an ACME directory, or off");
             return null;
+        }
+
+        public ClientRules Clients()
+        {
+            var otherwise = new ClientLimits();
+            var rules = new ClientRules
+            {
+                Limits = new ClientLimits
+                {
+                    Connections = Number(MaxConnectionsName, 1, 1_000_000, otherwise.Connections),
+                    Streams = Number(MaxStreamsName, 1, 10_000, otherwise.Streams),
+                    Header = Seconds(HeaderTimeoutName, otherwise.Header),
+                    Body = Seconds(BodyTimeoutName, otherwise.Body),
+                    Idle = Seconds(IdleTimeoutName, otherwise.Idle),
+                },
+                ProxyProtocol = OnOff(ProxyProtocolName),
+            };
+            if (Get(TrustedProxiesName) is { } trusted)
+            {
+                if (TrustedProxies.TryParse(trusted, out var proxies)) rules = rules with { Trusted = proxies };
+                else Fail(TrustedProxiesName, trusted, TrustedProxies.Allowed);
+            }
+            else if (rules.ProxyProtocol)
+            {
+                Fail(ProxyProtocolName, Get(ProxyProtocolName)!, $"off, unless {TrustedProxiesName} says from whom");
+            }
+            return rules;
+        }
+
+        public HostClaims? AllowedHosts()
+        {
+            if (Get(AllowedHostsName) is not { } value)
+                return null;
+            if (HostClaims.TryParse(value, out var claims))
+                return claims;
+            Fail(AllowedHostsName, value, HostClaims.Allowed);
+            return null;
+        }
+
+        private int Number(string name, int least, int most, int otherwise)
+        {
+            if (Get(name) is not { } value)
+                return otherwise;
+            if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most)
+                return number;
+            Fail(name, value, $"{least} to {most}");
+            return otherwise;
+        }
+
+        // Kestrel looks at its times once a second, and wants two for a body.
+        private TimeSpan Seconds(string name, TimeSpan otherwise) =>
+            TimeSpan.FromSeconds(Number(name, 2, 86400, (int)otherwise.TotalSeconds));
+
+        private bool OnOff(string name)
+        {
+            switch (Get(name)?.ToUpperInvariant())
+            {
+                case null or "OFF":
+                    return false;
+                case "ON":
+                    return true;
+                default:
+                    Fail(name, Get(name)!, "on or off");
+                    return false;
+            }
         }
 
         public EngineEndpoint Engine()

@@ -28,6 +28,14 @@ public class SettingsTests
     [InlineData("LOGGING")]
     [InlineData("ACME")]
     [InlineData("LICENSE")]
+    [InlineData("MAX_CONNECTIONS")]
+    [InlineData("MAX_STREAMS")]
+    [InlineData("HEADER_TIMEOUT")]
+    [InlineData("BODY_TIMEOUT")]
+    [InlineData("IDLE_TIMEOUT")]
+    [InlineData("TRUSTED_PROXIES")]
+    [InlineData("PROXY_PROTOCOL")]
+    [InlineData("ALLOWED_HOSTS")]
     [InlineData("DOCKER_HOST")]
     [InlineData("DOCKER_TLS_VERIFY")]
     [InlineData("DOCKER_CERT_PATH")]
@@ -134,6 +142,50 @@ public class SettingsTests
         Assert.Contains("HTTP", error);
         Assert.DoesNotContain("LOGGING", error);
         Assert.Equal(new Settings(), settings);
+    }
+
+    [Fact]
+    public void Limits_of_clients()
+    {
+        var limits = Read(("MAX_CONNECTIONS", "7"), ("MAX_STREAMS", "8"), ("HEADER_TIMEOUT", "9"), ("BODY_TIMEOUT", "10"), ("IDLE_TIMEOUT", "11")).Clients.Limits;
+
+        Assert.Equal((7, 8), (limits.Connections, limits.Streams));
+        Assert.Equal((9, 10, 11), (limits.Header.TotalSeconds, limits.Body.TotalSeconds, limits.Idle.TotalSeconds));
+        AssertError("MAX_CONNECTIONS", "0", "1 to 1000000");
+        AssertError("MAX_STREAMS", "many", "1 to 10000");
+        AssertError("HEADER_TIMEOUT", "1", "2 to 86400");
+        AssertError("BODY_TIMEOUT", "-5", "2 to 86400");
+        AssertError("IDLE_TIMEOUT", "1.5", "2 to 86400");
+    }
+
+    [Theory]
+    [InlineData("10.0.0.0/8")]
+    [InlineData("10.0.0.0/8 192.0.2.7,2001:db8::/32")]
+    public void Proxies_that_are_trusted(string value)
+    {
+        Assert.NotNull(Read(("TRUSTED_PROXIES", value)).Clients.Trusted);
+        Assert.True(Read(("TRUSTED_PROXIES", value), ("PROXY_PROTOCOL", "on")).Clients.ProxyProtocol);
+    }
+
+    [Theory]
+    [InlineData("10.0.0.0/33")]
+    [InlineData("proxy.local")]
+    [InlineData("10.0.0.0/8;")]
+    public void Bad_proxies(string value) => AssertError("TRUSTED_PROXIES", value, "10.0.0.0/8");
+
+    [Fact]
+    public void The_proxy_protocol_is_on_or_off_and_needs_to_know_from_whom()
+    {
+        Assert.False(Read(("PROXY_PROTOCOL", "OFF")).Clients.ProxyProtocol);
+        AssertError("PROXY_PROTOCOL", "yes", "on or off");
+        AssertError("PROXY_PROTOCOL", "on", "TRUSTED_PROXIES");
+    }
+
+    [Fact]
+    public void Hosts_that_stacks_may_claim()
+    {
+        Assert.NotNull(Read(("ALLOWED_HOSTS", "shop=shop.com *.shop.com; *=*")).AllowedHosts);
+        AssertError("ALLOWED_HOSTS", "shop.com", "shop=shop.com");
     }
 
     private static Settings Read(params (string, string)[] variables)

@@ -12,11 +12,11 @@ namespace Millau.Discovery;
 /// A Swarm service and plain containers may have one name. Both are routed; the plain one is then called
 /// <c>name@containers</c>, which no Docker name can be.
 /// </remarks>
-internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
+internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
 {
     private readonly Dictionary<(ServiceOrigin Origin, string Name), Known> _known = [];
     private readonly SaidOnce _said = new();
-    private readonly StopClock _stops = new(timing.StopNotice);
+    private readonly StopClock _stops = new(options.Timing.StopNotice);
     private ServiceCatalog? _last;
 
     /// <summary>The catalog will change though nothing else does.</summary>
@@ -41,7 +41,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             if (known.Labels is { } labels)
                 services.Add(ToService(CatalogName(key), known, labels));
             if (known.Certificate is { } pair)
-                certificates.Add(new ServiceCertificate(CatalogName(key), pair.Certificate, pair.Key));
+                certificates.Add(new ServiceCertificate(CatalogName(key), pair.Certificate, pair.Key) { Claim = known.Claim });
             if (known.Labels is not null || known.MissingSince is null)
                 seen.Add(known.Seen! with { RoutedAs = known.Labels is null ? null : CatalogName(key) });
         }
@@ -78,6 +78,11 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         if (!_known.TryGetValue(key, out var known))
             _known[key] = known = new Known();
         var reading = ServiceLabels.Read(found.Labels);
+        if (options.AllowedHosts is { } claims)
+        {
+            reading = claims.Check(found, reading);
+            known.Claim = new HostClaim(claims, HostClaims.StackOf(found));
+        }
         Say(found, reading, known);
 
         var labels = reading.Verdict switch
@@ -92,9 +97,12 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             ? "millau.enabled is not true"
             : "wrong labels: " + string.Join(", ", reading.Problems.Select(p => p.Label));
         (string Its, string Ours)? noNetwork = null;
-        var instances = labels is null ? [] : Instances(found, labels, reach, news, now, out noNetwork);
+        var own = "";
+        var instances = labels is null ? [] : Instances(found, labels, reach, news, now, out noNetwork, out own);
         if (instances.IsEmpty && noNetwork is var (its, ours))
             reason = $"no shared network: it is on {its}, Millau reaches {ours}";
+        else if (instances.IsEmpty && own.Length > 0)
+            reason = own;
         if (reason.Length > 0)
             labels = null;
 
@@ -105,12 +113,12 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         known.Instances = instances;
         known.IsStarting = found.IsStarting;
         known.Reason = reason;
-        known.Seen = See(WithNews(found, news, now), reading, labels, reason, instances.Length, noNetwork);
+        known.Seen = See(WithNews(found, news, now), reading, labels, reason, instances.Length, noNetwork, own);
     }
 
     private static SeenService See(
         FoundService found, LabelReading reading, ServiceLabels? labels, string reason, int instances,
-        (string Its, string Ours)? noNetwork) => new()
+        (string Its, string Ours)? noNetwork, string own) => new()
     {
         Name = found.Name,
         Origin = found.Origin,
@@ -123,7 +131,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
         Unhealthy = [.. found.Instances.Where(i => i.IsUnhealthy).Select(i => i.Id)],
         Problems = found.IsRemoved
             ? [Diagnosis.Removed]
-            : Diagnosis.Of(found, reading, labels is not null, instances, noNetwork),
+            : Diagnosis.Of(found, reading, labels is not null, instances, noNetwork, own),
     };
 
     /// <summary>Events tell of health checks that failed on this node; the lists of a Swarm do not.</summary>
@@ -145,7 +153,7 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             Log.ServiceRemoved(log, key.Name);
         known.MissingSince ??= now;
         known.Seen = known.Seen! with { Problems = [Diagnosis.Removed], Unhealthy = [] };
-        if (known.Labels is not null && now - known.MissingSince < timing.KeepRemoved)
+        if (known.Labels is not null && now - known.MissingSince < options.Timing.KeepRemoved)
             return;
         if (known.Labels is not null)
             Log.ServiceForgotten(log, key.Name);
@@ -174,9 +182,10 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
 
     private ImmutableArray<Instance> Instances(
         FoundService found, ServiceLabels labels, Reach reach, ContainerNews news, TimeSpan now,
-        out (string Its, string Ours)? noNetwork)
+        out (string Its, string Ours)? noNetwork, out string own)
     {
         noNetwork = null;
+        own = "";
         var result = ImmutableArray.CreateBuilder<Instance>(found.Instances.Length);
         FoundInstance? unreachable = null;
         foreach (var instance in found.Instances)
@@ -185,12 +194,23 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
             var listed = found.Origin == ServiceOrigin.Swarm ? _stops.Judge(instance.Id, instance.Phase, now) : instance.Phase;
             if (news.Judge(instance.ContainerId, listed, now) is not { } phase)
                 continue;
+            // Millau is no instance, and what it tells on its telemetry port is not for clients.
+            if (instance.ContainerId.Length > 0 && instance.ContainerId == options.OwnContainerId)
+            {
+                own = "its container is Millau itself";
+                continue;
+            }
             if (reach.Choose(instance) is not { } address)
             {
                 unreachable = instance;
                 continue;
             }
 
+            if (IPAddress.IsLoopback(address) && options.OwnPorts.Contains(labels.Port))
+            {
+                own = $"port {labels.Port} of this host is Millau's own";
+                continue;
+            }
             result.Add(new Instance(instance.Id, instance.Name, new IPEndPoint(address, labels.Port), phase)
             {
                 Epoch = news.Epoch(instance.ContainerId),
@@ -266,6 +286,9 @@ internal sealed class CatalogBuilder(DiscoveryTiming timing, ILogger log)
 
         /// <summary>In force while the labels are wrong.</summary>
         public ServiceLabels? LastGood { get; set; }
+
+        /// <summary>What its stack may claim; null if that is not limited.</summary>
+        public HostClaim? Claim { get; set; }
 
         /// <summary>As in the labels, of a service that is not routed too.</summary>
         public (string Certificate, string Key)? Certificate { get; set; }

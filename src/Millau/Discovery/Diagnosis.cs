@@ -14,11 +14,16 @@ internal static class Diagnosis
     /// <param name="isRouted">A route leads to it, though perhaps to nobody.</param>
     /// <param name="instances">How many instances are known that can be reached.</param>
     /// <param name="noNetwork">Its networks and Millau's, if they share none.</param>
+    /// <param name="own">Why an instance of it is Millau itself; empty if none is.</param>
     public static ImmutableArray<Problem> Of(
-        FoundService found, LabelReading reading, bool isRouted, int instances, (string Its, string Ours)? noNetwork)
+        FoundService found, LabelReading reading, bool isRouted, int instances, (string Its, string Ours)? noNetwork,
+        string own = "")
     {
         var problems = new List<Problem>();
         Labels(found, reading, isRouted, problems);
+        if (own.Length > 0)
+            problems.Add(new("millau-itself", ProblemSeverity.Error, Sentence("It leads to Millau itself: " + own),
+                "Remove the labels, or let the service listen on another port."));
         if (noNetwork is var (its, ours))
             problems.Add(NoSharedNetwork(its, ours, isRouted && instances > 0));
         else if (isRouted && !found.IsRemoved)

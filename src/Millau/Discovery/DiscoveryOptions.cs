@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Millau.Discovery;
 
 /// <summary>What discovery is given at start.</summary>
@@ -9,6 +11,12 @@ internal sealed record DiscoveryOptions
     public string? OwnContainerId { get; init; } = OwnContainer.FindId();
 
     public DiscoveryTiming Timing { get; init; } = new();
+
+    /// <summary>Which stack may claim which hosts; null if each may claim all.</summary>
+    public HostClaims? AllowedHosts { get; init; }
+
+    /// <summary>Ports that Millau itself listens on, to which no route may lead.</summary>
+    public ImmutableArray<int> OwnPorts { get; init; } = [];
 }
 
 /// <summary>

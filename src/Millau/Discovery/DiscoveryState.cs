@@ -26,7 +26,7 @@ internal sealed class DiscoveryState
         Swarm = new SwarmWatcher(Engine, options.Timing, log);
         Containers = new ContainerWatcher(Engine, options.Timing, log);
         News = new ContainerNews(options.Timing.EventOutweighs);
-        _builder = new CatalogBuilder(options.Timing, log);
+        _builder = new CatalogBuilder(options, log);
         _publish = publish;
     }
 

@@ -32,6 +32,9 @@ internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
 /// <param name="Key">The same. Must not reach a log.</param>
 internal sealed record ServiceCertificate(string Service, string Certificate, string Key)
 {
+    /// <summary>The names that it may be shown for; null for all.</summary>
+    public HostClaim? Claim { get; init; }
+
     /// <summary>Without the key.</summary>
     public override string ToString() => $"certificate of {Service}";
 }

@@ -12,7 +12,7 @@ internal sealed record ServiceLabels(
 
     private const string Enabled = "millau.enabled";
     public const string PortLabel = "millau.port";
-    private const string HostsLabel = "millau.hosts";
+    public const string HostsLabel = "millau.hosts";
     private const string PathLabel = "millau.path";
     private const string TimeoutLabel = "millau.timeout";
     private const string RetryLabel = "millau.retry";

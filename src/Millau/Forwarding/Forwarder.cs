@@ -23,7 +23,7 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class Forwarder(
     LiveRoutes routes, Availability availability, Parking parking, UpstreamHeartbeat heartbeat, ResponseRelay relay,
-    HttpsRedirect redirect, RequestWatch watch, ILogger logger)
+    HttpsRedirect redirect, RequestWatch watch, TrustedProxies? trusted, ILogger logger)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
 
@@ -38,6 +38,7 @@ internal sealed class Forwarder(
     public async ValueTask ForwardAsync(RequestContext context)
     {
         // 1.
+        trusted?.Apply(context, context.Peer);
         if (RequestRules.Check(context) is { } refusal)
         {
             await RefuseAsync(context, refusal.Status, refusal.Reason).ConfigureAwait(false);
@@ -72,6 +73,7 @@ internal sealed class Forwarder(
                 context.Outcome.Service ??= walk.Current?.Group.Services[0];
 
                 // 3.
+                var triedLeftOut = state.TriedLeftOut;
                 var instance = state.Again
                     ?? InstanceSelector.Choose(walk, context.Tried, context.IsRepeatable, ref state.TriedLeftOut);
                 if (instance is null)
@@ -81,6 +83,7 @@ internal sealed class Forwarder(
                         await GiveUpAsync(context, state.LastFailure).ConfigureAwait(false);
                         return;
                     }
+                    context.EndRepeat();
                     ticket ??= parking.TryEnter(service, context.Writer.Length + context.Body.KeptBytes);
                     if (ticket is null || !await WaitAsync(context, ticket, version).ConfigureAwait(false))
                     {
@@ -92,12 +95,26 @@ internal sealed class Forwarder(
                 ticket?.Dispose();
                 ticket = null;
 
+                // What was sent before takes one of the turns that there are for that. After a wait all may be different.
+                if (state.WasSent && !context.IsRepeated && !TakeTurn(context, instance))
+                {
+                    if (!await WaitForTurnAsync(context, instance).ConfigureAwait(false))
+                    {
+                        await GiveUpAsync(context, state.LastFailure).ConfigureAwait(false);
+                        return;
+                    }
+                    state.TriedLeftOut = triedLeftOut;
+                    if (instance.IsRetired) state.Again = null;
+                    continue;
+                }
+
                 // 4. to 6.
                 var failure = await AttemptAsync(context, instance, fresh: state.Again is not null).ConfigureAwait(false);
                 if (failure == AttemptFailure.None) return;
                 if (context.ClientGone) return;
                 if (context.Body.ClientError is { } error) ExceptionDispatchInfo.Throw(error);
                 state.LastFailure = failure;
+                state.WasSent |= !RetryRule.NothingSent(failure);
                 if (!RetryRule.MayRetry(failure, context.IsRepeatable, context.Body.IsReplayable))
                 {
                     await GiveUpAsync(context, failure).ConfigureAwait(false);
@@ -119,6 +136,7 @@ internal sealed class Forwarder(
         public AttemptFailure LastFailure;
         public UpstreamInstance? Again;
         public bool TriedLeftOut;
+        public bool WasSent;
     }
 
     // Serializes the head once for all attempts. False if it cannot be.
@@ -150,6 +168,23 @@ internal sealed class Forwarder(
     {
         var aborted = context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
         return await ticket.WaitAsync(version, aborted).ConfigureAwait(false);
+    }
+
+    private static bool TakeTurn(RequestContext context, UpstreamInstance instance)
+    {
+        var budget = instance.Service.Retries;
+        if (!budget.TryTake()) return false;
+        context.BeginRepeat(budget);
+        return true;
+    }
+
+    private static async ValueTask<bool> WaitForTurnAsync(RequestContext context, UpstreamInstance instance)
+    {
+        var budget = instance.Service.Retries;
+        var aborted = context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
+        if (!await budget.TakeAsync(aborted).ConfigureAwait(false)) return false;
+        context.BeginRepeat(budget);
+        return true;
     }
 
     // 4. One attempt, with the answer relayed if there is one.
@@ -219,6 +254,8 @@ internal sealed class Forwarder(
     private async ValueTask<AttemptFailure> ExchangeAsync(RequestContext context, UpstreamConnection connection)
     {
         var reusable = false;
+        var budget = connection.Instance.Service.Retries;
+        budget.Begin();
         try
         {
             if (!context.Hold(connection)) return AttemptFailure.Closed;
@@ -229,6 +266,7 @@ internal sealed class Forwarder(
 
             // 6.
             context.Body.Answered(connection);
+            context.EndRepeat();
             watch.AttemptAnswered(context, connection.Head.Status);
             if (connection.Head.Status == StatusCodes.Status101SwitchingProtocols)
             {
@@ -274,6 +312,7 @@ internal sealed class Forwarder(
             }
             reusable &= await context.Body.StopAsync().ConfigureAwait(false) && connection.ClearDeadline();
             context.LetGo();
+            budget.End();
             if (reusable && !context.ClientGone) connection.Instance.Pool.Return(connection);
             else connection.Dispose();
         }

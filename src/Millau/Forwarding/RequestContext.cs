@@ -21,6 +21,8 @@ internal sealed class RequestContext(IFeatureCollection features)
     private bool _clientGone;
     private bool _watching;
     private IPAddress? _clientAddress;
+    private string _peerAddress = "";
+    private RetryBudget? _turn;
 
     public IFeatureCollection Features => features;
 
@@ -67,8 +69,17 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>Idempotent by method or by key.</summary>
     public bool IsRepeatable { get; set; }
 
-    /// <summary>The client's address, for X-Forwarded-For.</summary>
-    public string ClientAddress { get; private set; } = "";
+    /// <summary>The client's address: of the connection, or as a trusted proxy says.</summary>
+    public string ClientAddress { get; set; } = "";
+
+    /// <summary>The chain for X-Forwarded-For where a trusted proxy gave one; else null, and the address stands for it.</summary>
+    public string? ForwardedFor { get; set; }
+
+    /// <summary>The value for X-Forwarded-Host that a trusted proxy gave; else null.</summary>
+    public string? ForwardedHost { get; set; }
+
+    /// <summary>Whoever is at the other end of the connection.</summary>
+    public IPAddress? Peer => _clientAddress;
 
     /// <summary>The address and port that the client connected to, as they stand in a Host field.</summary>
     public string LocalAddress
@@ -95,9 +106,10 @@ internal sealed class RequestContext(IFeatureCollection features)
         if (!ReferenceEquals(_clientAddress, connection.RemoteIpAddress))
         {
             _clientAddress = connection.RemoteIpAddress;
-            ClientAddress = Format(_clientAddress);
+            _peerAddress = Format(_clientAddress);
             Outcome.Listener = features.Get<Listener>() ?? Listener.None;
         }
+        ClientAddress = _peerAddress;
         WatchClient();
     }
 
@@ -109,7 +121,8 @@ internal sealed class RequestContext(IFeatureCollection features)
         Writer.Release();
         Body.Release();
         Tried.Clear();
-        Upgrade = WebSocketKey = null;
+        Upgrade = WebSocketKey = ForwardedFor = ForwardedHost = null;
+        EndRepeat();
         ExpectsContinue = IsRepeatable = TakesTrailers = false;
         Target = default;
         Outcome.Clear();
@@ -129,6 +142,20 @@ internal sealed class RequestContext(IFeatureCollection features)
     public void LetGo()
     {
         lock (_lock) _held = null;
+    }
+
+    /// <summary>Is sent again: holds one of the service's turns for that until <see cref="EndRepeat"/>.</summary>
+    public void BeginRepeat(RetryBudget budget) => _turn = budget;
+
+    /// <summary>Holds a turn.</summary>
+    public bool IsRepeated => _turn is not null;
+
+    /// <summary>Gives the turn back, if there is one.</summary>
+    public void EndRepeat()
+    {
+        if (_turn is null) return;
+        _turn.Return();
+        _turn = null;
     }
 
     /// <summary>Cuts the client's connection (HTTP/2: its stream), so that half an answer does not look like a whole.</summary>

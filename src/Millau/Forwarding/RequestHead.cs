@@ -29,10 +29,10 @@ internal static class RequestHead
             if (context.WebSocketKey is not null && name.Equals("Sec-WebSocket-Key", StringComparison.OrdinalIgnoreCase)) continue;
             WriteField(writer, name, values);
         }
-        // Values of these that the client sent are not to be trusted and were left out above.
-        writer.Field("X-Forwarded-For: "u8, context.ClientAddress);
+        // Values of these that the client sent were left out above: they are not to be trusted, or are in the context.
+        writer.Field("X-Forwarded-For: "u8, context.ForwardedFor ?? context.ClientAddress);
         writer.Field("X-Forwarded-Proto: "u8, request.Scheme);
-        writer.Field("X-Forwarded-Host: "u8, context.Host);
+        writer.Field("X-Forwarded-Host: "u8, context.ForwardedHost ?? context.Host);
         writer.Field("X-Real-IP: "u8, context.ClientAddress);
         if (context.ExpectsContinue) writer.Raw("Expect: 100-continue\r\n"u8);
         if (context.Upgrade is { } upgrade)

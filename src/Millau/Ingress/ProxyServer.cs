@@ -47,9 +47,10 @@ internal sealed class ProxyServer : IAsyncDisposable
     /// <param name="http">Told the plain port, and watches its connections.</param>
     /// <param name="https">The same for the one with TLS.</param>
     /// <param name="handshake">Chooses certificates.</param>
+    /// <param name="clients">What clients may take, and which are believed.</param>
     public static async Task<ProxyServer> StartAsync(
         ProxyApplication application, IPAddress? address, int port, int? tlsPort, Listener http, Listener https,
-        TlsHandshake handshake, TimeProvider time, ILoggerFactory logging)
+        TlsHandshake handshake, ClientRules clients, TimeProvider time, ILoggerFactory logging)
     {
         DrainableTransport? transport = null;
         var host = await KestrelHost.StartAsync(
@@ -57,9 +58,13 @@ internal sealed class ProxyServer : IAsyncDisposable
             logging,
             options =>
             {
-                Configure(options);
-                Listen(options, address, port, listener => Plain(listener, http));
-                if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, https, handshake, time));
+                Configure(options, clients.Limits);
+                // Before TLS and HTTP, if at all.
+                var proxies = clients is { ProxyProtocol: true, Trusted: { } trusted }
+                    ? new ProxyProtocol(trusted, clients.Limits.Header, time, logging.CreateLogger("Millau.Ingress"))
+                    : null;
+                Listen(options, address, port, listener => Plain(listener, http, proxies));
+                if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, https, proxies, handshake, time));
             },
             services => services
                 .AddSingleton<IMemoryPoolFactory<byte>>(new BlockMemoryPool.Factory())
@@ -103,15 +108,18 @@ internal sealed class ProxyServer : IAsyncDisposable
         else options.Listen(address, port, configure);
     }
 
-    private static void Plain(ListenOptions options, Listener listener)
+    private static void Plain(ListenOptions options, Listener listener, ProxyProtocol? proxies)
     {
+        if (proxies is not null) options.Use(proxies.Attach);
         options.Protocols = HttpProtocols.Http1;
         listener.Watch(options);
         options.Use(ClientInput.Attach);
     }
 
-    private static void Tls(ListenOptions options, Listener listener, TlsHandshake handshake, TimeProvider time)
+    private static void Tls(
+        ListenOptions options, Listener listener, ProxyProtocol? proxies, TlsHandshake handshake, TimeProvider time)
     {
+        if (proxies is not null) options.Use(proxies.Attach);
         options.Protocols = HttpProtocols.Http1AndHttp2;
         listener.Watch(options);
         options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
@@ -119,7 +127,7 @@ internal sealed class ProxyServer : IAsyncDisposable
         options.Use(ClientInput.Attach);
     }
 
-    private static void Configure(KestrelServerOptions options)
+    private static void Configure(KestrelServerOptions options, ClientLimits clients)
     {
         options.AddServerHeader = false;
         // A line that ends with a bare LF is one line to some and two to others. Read when the options are used first.
@@ -132,7 +140,12 @@ internal sealed class ProxyServer : IAsyncDisposable
         limits.MaxRequestBodySize = null;
         // What a client may send ahead of an instance that does not take it yet, for each connection.
         limits.MaxRequestBufferSize = 256 * 1024;
-        // An upload may pause, as a two-way stream does; one that trickles for a minute on end is cut.
-        limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: TimeSpan.FromMinutes(1));
+        limits.MaxConcurrentConnections = limits.MaxConcurrentUpgradedConnections = clients.Connections;
+        limits.RequestHeadersTimeout = clients.Header;
+        limits.KeepAliveTimeout = clients.Idle;
+        // An upload may pause, as a two-way stream does; one that trickles on end is cut.
+        limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: clients.Body);
+        limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: clients.Reader);
+        limits.Http2.MaxStreamsPerConnection = clients.Streams;
     }
 }

@@ -74,6 +74,11 @@ internal sealed class LabelCertificates(SecretFiles secrets, TimeProvider time, 
             entry.PairProblem = problem;
             return;
         }
+        if (entry.Label!.Claim is { } claim && loaded!.Names.FirstOrDefault(n => !claim.Permits(n)) is { } refused)
+        {
+            entry.PairProblem = $"millau.cert: ALLOWED_HOSTS does not grant its name {refused} to the stack";
+            return;
+        }
         var now = time.GetUtcNow();
         if (!loaded!.IsValidAt(now) && entry.Certificate is { } last && last.IsValidAt(now))
         {

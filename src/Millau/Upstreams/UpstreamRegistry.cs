@@ -11,10 +11,11 @@ namespace Millau.Upstreams;
 /// outlive catalogs and route tables. Called by one thread at a time, but for <see cref="Instances"/>.
 /// </summary>
 internal sealed class UpstreamRegistry(
-    UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, TlsMaterials tls, ILogger logger)
+    UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, TlsMaterials tls, TimeProvider time, ILogger logger)
 {
     // Never changed once it is here: a new catalog makes a new one.
     private volatile Dictionary<(string Id, IPEndPoint EndPoint), Known> _known = [];
+    private Dictionary<string, RetryBudget> _budgets = [];
 
     private readonly record struct Known(UpstreamInstance Instance, int Epoch);
 
@@ -30,17 +31,20 @@ internal sealed class UpstreamRegistry(
     public Update Take(ServiceCatalog catalog)
     {
         var known = new Dictionary<(string, IPEndPoint), Known>(_known.Count);
+        var budgets = new Dictionary<string, RetryBudget>(_budgets.Count);
         var fresh = new List<UpstreamInstance>();
         var services = ImmutableArray.CreateBuilder<UpstreamService>(catalog.Services.Length);
         foreach (var service in catalog.Services)
         {
             var instances = ImmutableArray.CreateBuilder<UpstreamInstance>(service.Instances.Length);
             foreach (var instance in service.Instances) instances.Add(Take(service.Name, instance, known, fresh));
+            budgets[service.Name] = _budgets.GetValueOrDefault(service.Name) ?? new RetryBudget(time);
             var upstream = new UpstreamService(
                 service.Name, service.Timeout, service.Retry, instances.MoveToImmutable(), service.IsStarting)
             {
                 RedirectsToHttps = service.RedirectsToHttps,
                 Tls = tls.ForInstances(service.Name),
+                Retries = budgets[service.Name],
             };
             foreach (var instance in upstream.Instances) instance.Service = upstream;
             services.Add(upstream);
@@ -49,6 +53,7 @@ internal sealed class UpstreamRegistry(
         foreach (var (key, value) in _known)
             if (!known.ContainsKey(key)) gone.Add(value.Instance);
         _known = known;
+        _budgets = budgets;
         foreach (var instance in fresh) _ = probe.RunAsync(instance);
         return new Update(services.MoveToImmutable(), gone);
     }

@@ -20,4 +20,7 @@ internal sealed record UpstreamService(
 
     /// <summary>How to speak TLS with the instances; null if they are spoken to in plain.</summary>
     public InstanceTls? Tls { get; init; }
+
+    /// <summary>Shared by all that a service of this name was and will be.</summary>
+    public RetryBudget Retries { get; init; } = new(TimeProvider.System);
 }

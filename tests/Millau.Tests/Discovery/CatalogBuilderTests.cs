@@ -14,7 +14,7 @@ public sealed class CatalogBuilderTests : ILogger
     private readonly ContainerNews _news = new(TimeSpan.FromSeconds(30));
     private readonly List<(LogLevel Level, string Text)> _lines = [];
 
-    public CatalogBuilderTests() => _builder = new CatalogBuilder(new DiscoveryTiming(), this);
+    public CatalogBuilderTests() => _builder = new CatalogBuilder(new DiscoveryOptions { Endpoint = EngineEndpoint.LocalSocket, OwnContainerId = "own" }, this);
 
     [Fact]
     public void The_same_state_yields_no_second_catalog()
@@ -235,6 +235,55 @@ public sealed class CatalogBuilderTests : ILogger
     bool ILogger.IsEnabled(LogLevel logLevel) => true;
 
     IDisposable? ILogger.BeginScope<TState>(TState state) => null;
+
+    [Fact]
+    public void Millau_itself_is_no_instance()
+    {
+        var own = Instance("t") with { ContainerId = "own" };
+
+        var catalog = Build(0, App(("millau.port", "9100")) with { Instances = [own] })!;
+        Assert.Empty(catalog.Services);
+        Assert.Equal("its container is Millau itself", Assert.Single(catalog.Seen, s => s.Name == "app").Reason);
+
+        Assert.Equal("u", Assert.Single(Assert.Single(Build(1, App() with { Instances = [own, Instance("u")] })!.Services).Instances).Id);
+    }
+
+    [Theory]
+    [InlineData("9100", false)]
+    [InlineData("80", false)]
+    [InlineData("443", false)]
+    [InlineData("8080", true)]
+    public void On_the_host_network_no_route_leads_to_a_port_of_Millau_itself(string port, bool routed)
+    {
+        var builder = new CatalogBuilder(
+            new DiscoveryOptions { Endpoint = EngineEndpoint.LocalSocket, OwnContainerId = null, OwnPorts = [80, 443, 9100] }, this);
+        var onHost = new FoundInstance("t", "t", "c-t", InstancePhase.Running, [], IsOnHostNetwork: true);
+
+        var catalog = builder.Build(
+            [App(("millau.port", port)) with { Instances = [onHost] }], Ours with { IsHost = true }, _news, TimeSpan.Zero)!;
+
+        Assert.Equal(routed ? 1 : 0, catalog.Services.Length);
+        if (!routed) Assert.Equal($"port {port} of this host is Millau's own", Assert.Single(catalog.Seen, s => s.Name == "app").Reason);
+    }
+
+    [Fact]
+    public void A_host_that_the_stack_may_not_claim_is_a_wrong_label_of_that_service_alone()
+    {
+        Assert.True(HostClaims.TryParse("shop=shop.com", out var claims));
+        var builder = new CatalogBuilder(
+            new DiscoveryOptions { Endpoint = EngineEndpoint.LocalSocket, AllowedHosts = claims }, this);
+        FoundService Shop(string name, string hosts) =>
+            App(("millau.hosts", hosts), ("com.docker.stack.namespace", "shop"), ("millau.cert", "c"), ("millau.key", "k")) with { Name = name };
+
+        var catalog = builder.Build([Shop("good", "shop.com"), Shop("bad", "bank.com")], Ours, _news, TimeSpan.Zero)!;
+
+        Assert.Equal("good", Assert.Single(catalog.Services).Name);
+        Assert.Equal("wrong labels: millau.hosts", Assert.Single(catalog.Seen, s => s.Name == "bad").Reason);
+        Assert.Equal(
+            ["wrong label: service=bad label=millau.hosts value=\"bank.com\" allowed=\"what ALLOWED_HOSTS grants the stack shop: shop.com\" (not routed until it is right)"],
+            Warnings());
+        Assert.All(catalog.Certificates, c => Assert.False(c.Claim!.Value.Permits("bank.com")));
+    }
 
     private static FoundService App(params (string Name, string Value)[] labels)
     {

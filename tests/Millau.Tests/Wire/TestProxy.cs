@@ -3,6 +3,7 @@ using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
 using Millau.Forwarding;
+using Millau.Ingress;
 
 namespace Millau.Tests.Wire;
 
@@ -52,16 +53,25 @@ internal sealed class TestProxy : IAsyncDisposable
         TimeProvider time, string? servedBy, params ImmutableArray<Service> services) =>
         StartUnprobedAsync(time, servedBy, "/nonexistent", services);
 
+    /// <summary>Starts with other rules for clients, and waits until all instances are known to accept connections.</summary>
+    public static async Task<TestProxy> StartAsync(ClientRules clients, params ImmutableArray<Service> services)
+    {
+        var proxy = await StartUnprobedAsync(TimeProvider.System, ServedBy, "/nonexistent", services, clients);
+        await proxy.ApplyAsync(services);
+        return proxy;
+    }
+
     /// <summary>Starts without waiting for anything; secrets are files of a directory.</summary>
     public static Task<TestProxy> StartUnprobedAsync(
-        TimeProvider time, string? servedBy, string secrets, ImmutableArray<Service> services) =>
-        StartUnprobedAsync(time, servedBy, secrets, [], services);
+        TimeProvider time, string? servedBy, string secrets, ImmutableArray<Service> services, ClientRules? clients = null) =>
+        StartUnprobedAsync(time, servedBy, secrets, [], services, clients);
 
     private static async Task<TestProxy> StartUnprobedAsync(
-        TimeProvider time, string? servedBy, string secrets, IRequestObserver[] observers, ImmutableArray<Service> services)
+        TimeProvider time, string? servedBy, string secrets, IRequestObserver[] observers, ImmutableArray<Service> services,
+        ClientRules? clients = null)
     {
         var log = new RecordedLog();
-        var options = new ProxyOptions { ServedBy = servedBy, Secrets = secrets, RedirectPort = 8443 };
+        var options = new ProxyOptions { ServedBy = servedBy, Secrets = secrets, RedirectPort = 8443, Clients = clients ?? new ClientRules() };
         var proxy = new MillauProxy(options, time, log, observers);
         proxy.Apply(new ServiceCatalog(services));
         await proxy.ListenAsync(IPAddress.Loopback, 0, 0);
