@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
 using Millau.Telemetry;
+using Millau.Telemetry.Metrics;
 
 namespace Millau;
 
@@ -43,6 +44,11 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
                 AllowedHosts = settings.AllowedHosts,
                 OwnPorts = [settings.HttpPort, settings.HttpsPort, settings.TelemetryPort],
             }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
+        // Told of from the start, though they open only when there is something to route.
+        proxy.Http.Bind(settings.HttpPort);
+        proxy.Https.Bind(settings.HttpsPort);
+        DiscoveryMetrics.Add(proxy.Metrics, discovery, time);
+        ProcessMetrics.Add(proxy.Metrics);
         using var watching = new CancellationTokenSource();
         Task discovering;
         try
@@ -51,6 +57,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
             {
                 ["/"] = HealthPages.Word(health),
                 ["/health"] = HealthPages.Json(health),
+                ["/metrics"] = proxy.Metrics.AnswerAsync,
             };
             await using var telemetry = await TelemetryServer.StartAsync(settings.TelemetryPort, pages, logging)
                 .ConfigureAwait(false);

@@ -4,6 +4,7 @@ using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
 using Millau.Routing;
+using Millau.Telemetry.Metrics;
 using Millau.Tls;
 using Millau.Upstreams;
 
@@ -44,7 +45,7 @@ internal sealed class MillauProxy : IAsyncDisposable
 
     /// <param name="time">The clock of all timeouts.</param>
     /// <param name="logging">Used, not disposed.</param>
-    /// <param name="observers">Told of each request.</param>
+    /// <param name="observers">Told of each request, besides the metrics.</param>
     public MillauProxy(
         ProxyOptions options, TimeProvider time, ILoggerFactory logging, params IRequestObserver[] observers)
     {
@@ -62,13 +63,16 @@ internal sealed class MillauProxy : IAsyncDisposable
         _routes = new LiveRoutes(_upstreams);
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
-        var watch = new RequestWatch(time, observers);
+        Requests = new RequestMetrics(Metrics, time, Http, Https);
+        ProxyMetrics.Add(Metrics, _upstreams, _heartbeat, () => _parking.Count, Http, Https);
+        var watch = new RequestWatch(time, [Requests, .. observers]);
         var forwarder = new Forwarder(
             _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
             watch, options.Clients.Trusted, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
         Certificates = new CertificateStore(secretFiles, time, tlsLog);
         Handshake = new TlsHandshake(Certificates);
+        CertificateMetrics.Add(Metrics, Certificates);
     }
 
     /// <summary>Where clients connect to without TLS; after <see cref="ListenAsync"/>.</summary>
@@ -76,6 +80,11 @@ internal sealed class MillauProxy : IAsyncDisposable
 
     /// <summary>Where clients connect to with TLS; after <see cref="ListenAsync"/> with a port for it.</summary>
     public IPEndPoint TlsEndPoint => _server!.EndPoints[1];
+
+    /// <summary>What can be counted and measured here; more may be added before the first scrape.</summary>
+    public MetricsRegistry Metrics { get; } = new();
+
+    private RequestMetrics Requests { get; }
 
     /// <summary>The port without TLS.</summary>
     public Listener Http { get; } = new("http");
@@ -98,9 +107,10 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <summary>Makes a catalog effective. One caller at a time.</summary>
     public void Apply(ServiceCatalog catalog)
     {
-        // First, so that a new route has its certificate from the beginning.
+        // First, so that a new route has its certificate, and something to count with, from the beginning.
         Certificates.Apply(catalog);
         _materials.Apply(catalog);
+        Requests.Apply(catalog);
         _routes.Apply(catalog);
     }
 

@@ -67,6 +67,17 @@ public class DocumentationTests
     }
 
     [Fact]
+    public void Each_metric_is_explained_and_each_that_is_explained_exists()
+    {
+        const string name = "(?:millau|process|dotnet)_[a-z_]+";
+        var made = Directory.GetFiles(Path.Combine(Root, "src"), "*.cs", SearchOption.AllDirectories)
+            .SelectMany(f => Regex.Matches(File.ReadAllText(f), $"\"({name})\"").Select(m => m.Groups[1].Value)).ToHashSet();
+        var explained = Regex.Matches(Read("docs/metrics.md"), $"`({name})`").Select(m => m.Groups[1].Value).ToHashSet();
+        Assert.NotEmpty(made);
+        Assert.Equal(made.Order(), explained.Order());
+    }
+
+    [Fact]
     public void Each_link_leads_to_a_file()
     {
         var pages = Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md"));

@@ -100,6 +100,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
             {
                 state.Swarm.Apply(read, now, state.Clock.Now);
                 _hasReadSwarm = true;
+                state.Tally.SwarmRead();
                 AfterRead(state.Swarm.FoundChange, read.Fault);
             });
         if (state.Containers.TryStart(now, _hasEvents) is { } readContainers)
@@ -107,6 +108,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
             {
                 state.Containers.Apply(answer, state.News, now, state.Clock.Now);
                 _hasReadContainers = true;
+                state.Tally.ContainerRead();
                 AfterRead(state.Containers.FoundChange, answer.Fault);
             });
         if (_isReadingReach || !state.TakeReachDue())
@@ -125,6 +127,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
     private void AfterRead(bool foundChange, EngineFault? fault)
     {
         state.IsDirty = true;
+        state.Tally.Error(fault);
         if (!_isGapClosed && _hasReadSwarm && _hasReadContainers)
         {
             _isGapClosed = true;

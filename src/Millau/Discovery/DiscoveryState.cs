@@ -38,6 +38,7 @@ internal sealed class DiscoveryState
     public SwarmWatcher Swarm { get; }
     public ContainerWatcher Containers { get; }
     public ContainerNews News { get; }
+    public DiscoveryTally Tally { get; } = new();
     public Reach Reach { get; private set; } = Reach.Nothing;
 
     /// <summary>Something changed since the last catalog was made.</summary>
@@ -111,6 +112,7 @@ internal sealed class DiscoveryState
     {
         if (happened.Actor is not { Id: { Length: > 0 } id } actor || happened.Action is not { } action)
             return null;
+        Tally.Event(happened.Type);
         Millau.Log.EngineEvent(Log, happened.Type, action, id);
         switch (happened.Type)
         {

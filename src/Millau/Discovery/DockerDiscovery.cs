@@ -32,6 +32,9 @@ internal sealed class DockerDiscovery : IDisposable
     /// <summary>The state of now.</summary>
     public DiscoveryHealth Health => _state.Health;
 
+    /// <summary>What was done so far.</summary>
+    public DiscoveryTally Tally => _state.Tally;
+
     /// <summary>Completes once everything was read and handed on; without an Engine it never does.</summary>
     public Task FirstRead => _state.FirstRead;
 
@@ -67,6 +70,7 @@ internal sealed class DockerDiscovery : IDisposable
                 fault = new EngineFault(EngineFaultKind.BadBody, "", e.Message);
             }
 
+            _state.Tally.Error(fault);
             if (isConnected)
                 Log.EngineConnectionLost(_log, fault.ToString());
             else if (failures++ == 0)

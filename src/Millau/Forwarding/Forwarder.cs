@@ -197,18 +197,21 @@ internal sealed class Forwarder(
         var connection = fresh ? null : RentIdle(instance);
         var failure = AttemptFailure.None;
         string? reason = null;
+        context.IsConnectionReused = connection is not null;
         if (connection is null) (connection, failure, reason) = await ConnectAsync(instance).ConfigureAwait(false);
         if (connection is not null)
             failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
-        watch.AttemptEnded(context, failure);
+        if (failure != AttemptFailure.None) reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
+        watch.AttemptEnded(context, failure, reason ?? "");
         if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
 
         // 5. Who is to blame.
-        reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
-        Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name, reason);
+        Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name, reason!);
+        if (!RetryRule.BlamesInstance(failure) || !instance.LeaveOut()) return failure;
+        watch.InstanceLeftOut(instance, failure);
         // That one which is to stop fails is no news.
-        if (RetryRule.BlamesInstance(failure) && instance.LeaveOut() && instance.Phase == InstancePhase.Running)
-            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason,
+        if (instance.Phase == InstancePhase.Running)
+            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason!,
                 instance.Service.Retry.TotalSeconds);
         return failure;
     }

@@ -43,6 +43,9 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>What those who watch get to know.</summary>
     public RequestOutcome Outcome { get; } = new();
 
+    /// <summary>The attempt under way, or the last one, is on a connection that has carried a request before.</summary>
+    public bool IsConnectionReused { get; set; }
+
     /// <summary>When the attempt under way began, in timestamps as the outcome's.</summary>
     public long AttemptStarted { get; set; }
 
@@ -94,6 +97,9 @@ internal sealed class RequestContext(IFeatureCollection features)
 
     /// <summary>The client has gone; nobody reads an answer.</summary>
     public bool ClientGone => Volatile.Read(ref _clientGone);
+
+    /// <summary>The client has gone, or broke its own body: what becomes of the request is not the instance's doing.</summary>
+    public bool IsAbandoned => ClientGone || Body.ClientError is not null;
 
     public bool IsHead => Request.Method == "HEAD";
 

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Millau.Ingress;
 using Millau.Upstreams;
 
@@ -33,6 +34,9 @@ internal sealed class RequestOutcome
     /// <summary>Attempts, the second one at an instance that had only closed an idle connection included.</summary>
     public int Attempts { get; set; }
 
+    /// <summary>The last attempt was at another instance than the one before.</summary>
+    public bool IsRetry { get; set; }
+
     /// <summary>How the last failed attempt failed.</summary>
     public AttemptFailure LastFailure { get; set; }
 
@@ -60,6 +64,9 @@ internal sealed class RequestOutcome
     /// <summary>An instance answered.</summary>
     public bool IsAnswered => InstanceStatus != 0;
 
+    /// <summary>The instance switched protocols: what follows are no bodies, and may last for days.</summary>
+    public bool IsTunnel => InstanceStatus == StatusCodes.Status101SwitchingProtocols;
+
     public void Clear()
     {
         Started = Answered = Ended = 0;
@@ -68,6 +75,6 @@ internal sealed class RequestOutcome
         Attempts = InstanceStatus = Status = 0;
         LastFailure = AttemptFailure.None;
         RequestBytes = ResponseBytes = 0;
-        ClientGone = IsCut = false;
+        ClientGone = IsCut = IsRetry = false;
     }
 }

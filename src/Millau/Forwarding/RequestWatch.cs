@@ -18,6 +18,7 @@ internal sealed class RequestWatch(TimeProvider time, params IRequestObserver[] 
     {
         var outcome = context.Outcome;
         outcome.Attempts++;
+        outcome.IsRetry = outcome.Instance is { } before && before != instance;
         outcome.Instance = instance;
         outcome.Service = instance.Service;
         context.AttemptStarted = time.GetTimestamp();
@@ -38,18 +39,24 @@ internal sealed class RequestWatch(TimeProvider time, params IRequestObserver[] 
 
     /// <param name="context">The request's.</param>
     /// <param name="failure">How the attempt failed, or that it was answered.</param>
-    public void AttemptEnded(RequestContext context, AttemptFailure failure)
+    /// <param name="reason">The failure in words; empty for an answered attempt.</param>
+    public void AttemptEnded(RequestContext context, AttemptFailure failure, string reason)
     {
         var outcome = context.Outcome;
         var tally = outcome.Instance!.Tally;
         tally.End();
         // A client that goes takes its attempt with it: that says nothing about the instance.
-        if (failure != AttemptFailure.None && !context.ClientGone && context.Body.ClientError is null)
+        if (failure != AttemptFailure.None && !context.IsAbandoned)
         {
             outcome.LastFailure = failure;
-            tally.Failed(RetryRule.Describe(failure), time.GetUtcNow());
+            tally.Failed(reason, time.GetUtcNow());
         }
         foreach (var observer in observers) observer.AttemptEnded(context, failure);
+    }
+
+    public void InstanceLeftOut(UpstreamInstance instance, AttemptFailure failure)
+    {
+        foreach (var observer in observers) observer.InstanceLeftOut(instance, failure);
     }
 
     /// <param name="context">The request's.</param>

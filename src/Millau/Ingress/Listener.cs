@@ -20,6 +20,9 @@ internal sealed class Listener(string protocol)
     /// <summary>As metrics and logs write it: <c>:8080</c>. Empty until <see cref="Bind"/>.</summary>
     public string Port { get; private set; } = "";
 
+    /// <summary>It accepts connections.</summary>
+    public bool IsOpen { get; set; }
+
     /// <summary>Connections that are open, those in a TLS handshake included.</summary>
     public int OpenConnections => Volatile.Read(ref _open);
 

@@ -26,10 +26,13 @@ internal sealed class ProxyServer : IAsyncDisposable
     private readonly KestrelHost _host;
     private readonly DrainableTransport _transport;
     private readonly ProxyApplication _application;
+    private readonly Listener[] _listeners;
     private readonly TimeProvider _time;
 
-    private ProxyServer(KestrelHost host, DrainableTransport transport, ProxyApplication application, TimeProvider time)
+    private ProxyServer(
+        KestrelHost host, DrainableTransport transport, ProxyApplication application, Listener[] listeners, TimeProvider time)
     {
+        _listeners = listeners;
         _host = host;
         _transport = transport;
         _application = application;
@@ -80,8 +83,13 @@ internal sealed class ProxyServer : IAsyncDisposable
                     new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging))))
             .ConfigureAwait(false);
         http.Bind(host.EndPoints[0].Port);
-        if (tlsPort is not null) https.Bind(host.EndPoints[1].Port);
-        return new ProxyServer(host, transport!, application, time);
+        http.IsOpen = true;
+        if (tlsPort is not null)
+        {
+            https.Bind(host.EndPoints[1].Port);
+            https.IsOpen = true;
+        }
+        return new ProxyServer(host, transport!, application, [http, https], time);
     }
 
     /// <summary>
@@ -92,6 +100,7 @@ internal sealed class ProxyServer : IAsyncDisposable
     {
         var started = _time.GetTimestamp();
         _application.Drain();
+        foreach (var listener in _listeners) listener.IsOpen = false;
         await _transport.StopAcceptingAsync().ConfigureAwait(false);
         var lameDuck = grace < LameDuck ? grace : LameDuck;
         while (_transport.OpenConnections > 0 && _time.GetElapsedTime(started) < lameDuck)

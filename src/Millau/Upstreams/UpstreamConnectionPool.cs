@@ -12,6 +12,15 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     private readonly List<UpstreamConnection> _idle = [];
     private bool _closed;
 
+    /// <summary>Connections that lie here.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock) return _idle.Count;
+        }
+    }
+
     /// <summary>Takes the connection that was used last. The caller owns it from then on.</summary>
     public UpstreamConnection? TryRent()
     {

@@ -13,6 +13,7 @@ internal sealed class UpstreamHeartbeat : IDisposable
     private readonly ITimer _timer;
     private UpstreamConnection?[] _connections = new UpstreamConnection?[64];
     private int _count;
+    private long _opened;
 
     public UpstreamHeartbeat(TimeProvider time)
     {
@@ -32,10 +33,14 @@ internal sealed class UpstreamHeartbeat : IDisposable
         }
     }
 
+    /// <summary>Connections that were ever made.</summary>
+    public long OpenedConnections => Interlocked.Read(ref _opened);
+
     public void Add(UpstreamConnection connection)
     {
         lock (_lock)
         {
+            _opened++;
             if (_count == _connections.Length) Array.Resize(ref _connections, _count * 2);
             connection.HeartbeatSlot = _count;
             _connections[_count++] = connection;

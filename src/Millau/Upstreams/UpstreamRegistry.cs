@@ -8,7 +8,7 @@ namespace Millau.Upstreams;
 
 /// <summary>
 /// Keeps one <see cref="UpstreamInstance"/> for each instance of the latest catalog, so that health and connections
-/// outlive catalogs and route tables. Called by one thread at a time, but for <see cref="Instances"/>.
+/// outlive catalogs and route tables. Called by one thread at a time, but for <see cref="Instances"/> and <see cref="Services"/>.
 /// </summary>
 internal sealed class UpstreamRegistry(
     UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, TlsMaterials tls, TimeProvider time, ILogger logger)
@@ -16,6 +16,8 @@ internal sealed class UpstreamRegistry(
     // Never changed once it is here: a new catalog makes a new one.
     private volatile Dictionary<(string Id, IPEndPoint EndPoint), Known> _known = [];
     private Dictionary<string, RetryBudget> _budgets = [];
+
+    private volatile UpstreamService[] _services = [];
 
     private readonly record struct Known(UpstreamInstance Instance, int Epoch);
 
@@ -26,6 +28,9 @@ internal sealed class UpstreamRegistry(
 
     /// <summary>All instances of the latest catalog. Any thread.</summary>
     public IEnumerable<UpstreamInstance> Instances => _known.Values.Select(static k => k.Instance);
+
+    /// <summary>The services of the latest catalog. Any thread.</summary>
+    public IReadOnlyList<UpstreamService> Services => _services;
 
     /// <summary>Takes over a catalog. Instances that were known before keep their state; new ones are probed.</summary>
     public Update Take(ServiceCatalog catalog)
@@ -55,6 +60,7 @@ internal sealed class UpstreamRegistry(
         _known = known;
         _budgets = budgets;
         foreach (var instance in fresh) _ = probe.RunAsync(instance);
+        _services = [.. services];
         return new Update(services.MoveToImmutable(), gone);
     }
 

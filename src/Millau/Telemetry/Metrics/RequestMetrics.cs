@@ -1,0 +1,183 @@
+using System.Collections.Concurrent;
+using Millau.Discovery;
+using Millau.Forwarding;
+using Millau.Ingress;
+using Millau.Upstreams;
+using Prometheus;
+
+namespace Millau.Telemetry.Metrics;
+
+/// <summary>
+/// Counts requests by port, method and service. A request is counted when it ends, because only then its code and its
+/// bytes are known; a tunnel, which may last for days, when it begins, and its bytes as they pass.
+/// </summary>
+/// <remarks>
+/// Labels are bounded whatever clients send: methods by <see cref="MethodLabel"/>, services by the catalog, codes by
+/// <see cref="ServiceRows"/>. No look-up of labels on a request's way: rows are kept, and found by place.
+/// </remarks>
+internal sealed class RequestMetrics : IRequestObserver
+{
+    private readonly IngressCounters _ingressCounters;
+    private readonly ServiceCounters _serviceCounters;
+    private readonly ListenerRows[] _listeners;
+    private readonly Counter _reusedConnections;
+    private readonly TimeProvider _time;
+    private readonly ConcurrentDictionary<RequestOutcome, Tunnelled> _tunnels = new();
+    private volatile Dictionary<string, ServiceRows> _services = [];
+
+    /// <summary>What a tunnel's counters have already.</summary>
+    private sealed record Tunnelled(
+        ListenerRows.MethodRows Ingress, ServiceRows.MethodRows? Service, Lock Lock)
+    {
+        public long RequestBytes { get; set; }
+        public long ResponseBytes { get; set; }
+        public bool HasEnded { get; set; }
+    }
+
+    /// <param name="listeners">All there will be.</param>
+    public RequestMetrics(MetricsRegistry metrics, TimeProvider time, params Listener[] listeners)
+    {
+        _time = time;
+        _ingressCounters = new IngressCounters(metrics);
+        _serviceCounters = new ServiceCounters(metrics);
+        _reusedConnections = metrics.Counter(
+            "millau_upstream_connections_reused_total", "Attempts on a connection that had carried a request before.");
+        _listeners = [.. listeners.Select(l => new ListenerRows(_ingressCounters, l))];
+        var open = metrics.Rows("millau_ingress_open_connections", "Connections of clients that are open.", "port", "protocol");
+        var inFlight = metrics.Rows(
+            "millau_ingress_requests_in_flight", "Requests that have begun and not ended, tunnels included.", "port", "protocol");
+        metrics.BeforeScrape(() =>
+        {
+            // A port that the system is to choose has no name before.
+            foreach (var rows in _listeners)
+            {
+                if (rows.Listener.Port.Length == 0) continue;
+                open.Set(rows.Listener.OpenConnections, rows.Listener.Port, rows.Listener.Protocol);
+                inFlight.Set(rows.InFlight, rows.Listener.Port, rows.Listener.Protocol);
+            }
+            open.Done();
+            inFlight.Done();
+            foreach (var (outcome, tunnel) in _tunnels) CountTunnelled(outcome, tunnel, ends: false);
+        });
+    }
+
+    /// <summary>Takes over which services are known; the rows of others go. Before they get requests; one caller at a time.</summary>
+    public void Apply(ServiceCatalog catalog)
+    {
+        var before = _services;
+        var after = new Dictionary<string, ServiceRows>(catalog.Services.Length, StringComparer.Ordinal);
+        foreach (var service in catalog.Services)
+            after[service.Name] = before.GetValueOrDefault(service.Name) ?? new ServiceRows(_serviceCounters, service.Name);
+        _services = after;
+        foreach (var (name, rows) in before)
+            if (!after.ContainsKey(name)) rows.Remove();
+    }
+
+    public void RequestStarted(RequestContext context) => Find(context.Outcome.Listener)?.Begin();
+
+    public void AttemptStarted(RequestContext context)
+    {
+        if (context.Outcome.IsRetry && Find(context.Outcome.Service) is { } service)
+            service.Of(MethodLabel.Index(context.Request.Method)).Retries.Inc();
+    }
+
+    public void AttemptAnswered(RequestContext context)
+    {
+        var outcome = context.Outcome;
+        CountAttempt(context, OutcomeLabel.Answered);
+        if (outcome.IsTunnel) BeginTunnel(context);
+    }
+
+    public void AttemptEnded(RequestContext context, AttemptFailure failure)
+    {
+        if (failure == AttemptFailure.None) return;
+        CountAttempt(context, context.IsAbandoned ? OutcomeLabel.Aborted : (int)failure);
+    }
+
+    public void InstanceLeftOut(UpstreamInstance instance, AttemptFailure failure) =>
+        Find(instance.Service)?.PutAside(failure).Inc();
+
+    public void RequestEnded(RequestContext context)
+    {
+        var outcome = context.Outcome;
+        if (Find(outcome.Listener) is not { } listener) return;
+        listener.End();
+        if (outcome.IsTunnel)
+        {
+            if (_tunnels.TryRemove(outcome, out var tunnel)) CountTunnelled(outcome, tunnel, ends: true);
+            return;
+        }
+        var method = MethodLabel.Index(context.Request.Method);
+        var ingress = listener.Of(method);
+        ingress.Requests.Inc();
+        if (outcome.RequestBytes > 0) ingress.RequestBytes.Inc(outcome.RequestBytes);
+        // Millau's own line of text is no body of an instance.
+        if (outcome.IsAnswered && outcome.ResponseBytes > 0) ingress.ResponseBytes.Inc(outcome.ResponseBytes);
+        if (Find(outcome.Service) is not { } service) return;
+
+        service.From(outcome.Listener).Inc();
+        var rows = service.Of(method);
+        if (outcome.RequestBytes > 0) rows.RequestBytes.Inc(outcome.RequestBytes);
+        if (outcome.IsAnswered)
+        {
+            rows.Successful(outcome.InstanceStatus).Inc();
+            rows.Duration.Observe(_time.GetElapsedTime(outcome.Started, outcome.Ended).TotalSeconds);
+            if (outcome.ResponseBytes > 0) rows.ResponseBytes.Inc(outcome.ResponseBytes);
+        }
+        else if (context.IsAbandoned)
+        {
+            rows.Aborted.Inc();
+        }
+        else
+        {
+            rows.Failed.Inc();
+        }
+    }
+
+    private void CountAttempt(RequestContext context, int outcome)
+    {
+        Find(context.Outcome.Service)?.Attempts(outcome).Inc();
+        if (context.IsConnectionReused) _reusedConnections.Inc();
+    }
+
+    private void BeginTunnel(RequestContext context)
+    {
+        var outcome = context.Outcome;
+        if (Find(outcome.Listener) is not { } listener) return;
+        var method = MethodLabel.Index(context.Request.Method);
+        var ingress = listener.Of(method);
+        ingress.Requests.Inc();
+        var rows = Find(outcome.Service)?.Of(method);
+        Find(outcome.Service)?.From(outcome.Listener).Inc();
+        rows?.Successful(outcome.InstanceStatus).Inc();
+        rows?.Duration.Observe(_time.GetElapsedTime(outcome.Started, outcome.Answered).TotalSeconds);
+        _tunnels[outcome] = new Tunnelled(ingress, rows, new Lock());
+    }
+
+    // A scrape and the end of the tunnel may meet here; after its end the outcome may be that of another request.
+    private static void CountTunnelled(RequestOutcome outcome, Tunnelled tunnel, bool ends)
+    {
+        lock (tunnel.Lock)
+        {
+            if (tunnel.HasEnded) return;
+            tunnel.HasEnded = ends;
+            var (request, response) = (outcome.RequestBytes - tunnel.RequestBytes, outcome.ResponseBytes - tunnel.ResponseBytes);
+            tunnel.RequestBytes += request;
+            tunnel.ResponseBytes += response;
+            tunnel.Ingress.RequestBytes.Inc(request);
+            tunnel.Ingress.ResponseBytes.Inc(response);
+            tunnel.Service?.RequestBytes.Inc(request);
+            tunnel.Service?.ResponseBytes.Inc(response);
+        }
+    }
+
+    private ListenerRows? Find(Listener listener)
+    {
+        foreach (var rows in _listeners)
+            if (ReferenceEquals(rows.Listener, listener)) return rows;
+        return null;
+    }
+
+    private ServiceRows? Find(UpstreamService? service) =>
+        service is null ? null : _services.GetValueOrDefault(service.Name);
+}
