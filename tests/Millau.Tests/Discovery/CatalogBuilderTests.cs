@@ -279,9 +279,9 @@ public sealed class CatalogBuilderTests : ILogger
 
         Assert.Equal("good", Assert.Single(catalog.Services).Name);
         Assert.Equal("wrong labels: millau.hosts", Assert.Single(catalog.Seen, s => s.Name == "bad").Reason);
-        Assert.Equal(
-            ["wrong label service=bad label=millau.hosts value=\"bank.com\" allowed=\"what ALLOWED_HOSTS grants the stack shop: shop.com\" (not routed until it is right)"],
-            Warnings());
+        Assert.Contains(
+            "service=bad label=millau.hosts value=\"bank.com\" allowed=\"what ALLOWED_HOSTS grants the stack shop: shop.com\"",
+            Assert.Single(Warnings()));
         Assert.All(catalog.Certificates, c => Assert.False(c.Claim!.Value.Permits("bank.com")));
     }
 
