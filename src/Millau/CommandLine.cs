@@ -25,6 +25,7 @@ internal static class CommandLine
           {Settings.TelemetryName}          port of health and metrics, same forms    {Settings.DefaultTelemetryPort}
           {Settings.LoggingName}            FATAL, ERROR, WARN, INFO or DEBUG         INFO
           {Settings.LogFormatName}         text or json                              text
+          {Settings.AccessLogName}         off, common, combined or json             off
           {Settings.AcmeName}               ACME directory, or off
                              {Settings.DefaultAcme}
           {Settings.LicenseName}            any value turns the debugging headers off unset

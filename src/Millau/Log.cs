@@ -213,4 +213,9 @@ internal static partial class Log
 
     [LoggerMessage(713, LogLevel.Warning, "CA of clients wrong service={Service} reason=\"{Reason}\" result=\"{Result}\"")]
     public static partial void WrongClientAuthority(ILogger log, string service, string reason, string result);
+
+    // 9xx access log and tracing
+
+    [LoggerMessage(900, LogLevel.Warning, "access log lines dropped, nobody took them in time lines={Lines}")]
+    public static partial void AccessLinesDropped(ILogger logger, long lines);
 }

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
 using Millau.Telemetry;
+using Millau.Telemetry.Access;
 using Millau.Telemetry.Metrics;
 
 namespace Millau;
@@ -36,7 +37,11 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
             Clients = settings.Clients,
             RedirectPort = settings.HttpsPublishedPort,
         };
-        await using var proxy = new MillauProxy(options, time, logging);
+        // Disposed after the proxy, so that the last request is told as well.
+        using var access = settings.AccessLog == AccessLogFormat.Off
+            ? null
+            : new AccessLog(settings.AccessLog, Console.OpenStandardOutput(), time, _log);
+        await using var proxy = new MillauProxy(options, time, logging, access is null ? [] : [access]);
         using var discovery = new DockerDiscovery(
             new DiscoveryOptions
             {

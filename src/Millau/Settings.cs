@@ -4,6 +4,7 @@ using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
 using Millau.Logging;
+using Millau.Telemetry.Access;
 
 namespace Millau;
 
@@ -19,6 +20,7 @@ internal sealed record Settings
     public const string TelemetryName = "TELEMETRY";
     public const string LoggingName = "LOGGING";
     public const string LogFormatName = "LOG_FORMAT";
+    public const string AccessLogName = "ACCESS_LOG";
     public const string AcmeName = "ACME";
     public const string LicenseName = "LICENSE";
     public const string MaxConnectionsName = "MAX_CONNECTIONS";
@@ -55,6 +57,9 @@ internal sealed record Settings
     /// <summary>How events are written.</summary>
     public LogFormat LogFormat { get; init; } = LogFormat.Text;
 
+    /// <summary>How requests are told; not at all by default.</summary>
+    public AccessLogFormat AccessLog { get; init; } = AccessLogFormat.Off;
+
     /// <summary>Directory of the certificate authority; null if automatic HTTPS is off.</summary>
     public Uri? Acme { get; init; } = new(DefaultAcme);
 
@@ -86,6 +91,8 @@ internal sealed record Settings
             TelemetryPort = reader.Port(TelemetryName, DefaultTelemetryPort),
             LogLevel = reader.Level(LoggingName),
             LogFormat = reader.Choice(LogFormatName, ("text", LogFormat.Text), ("json", LogFormat.Json)),
+            AccessLog = reader.Choice(AccessLogName, ("off", AccessLogFormat.Off), ("common", AccessLogFormat.Common),
+                ("combined", AccessLogFormat.Combined), ("json", AccessLogFormat.Json)),
             Acme = reader.Acme(),
             DebuggingHeaders = reader.Get(LicenseName) is null,
             Engine = reader.Engine(),

@@ -164,10 +164,18 @@ internal sealed class Forwarder(
         return true;
     }
 
-    private static async ValueTask<bool> WaitAsync(RequestContext context, Parking.Ticket ticket, long version)
+    private async ValueTask<bool> WaitAsync(RequestContext context, Parking.Ticket ticket, long version)
     {
         var aborted = context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
-        return await ticket.WaitAsync(version, aborted).ConfigureAwait(false);
+        var since = watch.Now;
+        try
+        {
+            return await ticket.WaitAsync(version, aborted).ConfigureAwait(false);
+        }
+        finally
+        {
+            watch.Waited(context, since);
+        }
     }
 
     private static bool TakeTurn(RequestContext context, UpstreamInstance instance)

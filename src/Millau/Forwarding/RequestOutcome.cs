@@ -23,6 +23,9 @@ internal sealed class RequestOutcome
     /// <summary>The answer was handed to the client's connection, or the request was given up.</summary>
     public long Ended { get; set; }
 
+    /// <summary>How long it waited for an instance on its way up.</summary>
+    public TimeSpan Waited { get; set; }
+
     /// <summary>
     /// The service of <see cref="Instance"/>; before any attempt, the first one of the best route. Null if nothing matched.
     /// </summary>
@@ -70,6 +73,7 @@ internal sealed class RequestOutcome
     public void Clear()
     {
         Started = Answered = Ended = 0;
+        Waited = TimeSpan.Zero;
         Service = null;
         Instance = null;
         Attempts = InstanceStatus = Status = 0;

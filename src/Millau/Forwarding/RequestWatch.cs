@@ -14,6 +14,12 @@ internal sealed class RequestWatch(TimeProvider time, params IRequestObserver[] 
         foreach (var observer in observers) observer.RequestStarted(context);
     }
 
+    public long Now => time.GetTimestamp();
+
+    /// <param name="context">The request's.</param>
+    /// <param name="since">When it began to wait.</param>
+    public void Waited(RequestContext context, long since) => context.Outcome.Waited += time.GetElapsedTime(since);
+
     public void AttemptStarted(RequestContext context, UpstreamInstance instance)
     {
         var outcome = context.Outcome;

@@ -16,6 +16,9 @@ internal sealed class LineQueue : IDisposable
     /// <summary>How long the end of the process waits for a stream that does not take what is left.</summary>
     private static readonly TimeSpan ClosePatience = TimeSpan.FromSeconds(2);
 
+    /// <summary>Bytes of the capacity that are kept for the notice of drops, which comes from the writing thread.</summary>
+    public const int Reserve = 512;
+
     private readonly object _gate = new();
     private readonly Stream _output;
     private readonly TimeSpan _linger;
@@ -55,7 +58,8 @@ internal sealed class LineQueue : IDisposable
     {
         lock (_gate)
         {
-            if (_closed || line.Length > _filling.Length - _length)
+            var room = _filling.Length - _length;
+            if (_closed || (line.Length > room - Reserve && (line.Length > room || Thread.CurrentThread != _writer)))
             {
                 _dropped++;
                 return false;
@@ -79,7 +83,7 @@ internal sealed class LineQueue : IDisposable
             _closed = true;
             Monitor.Pulse(_gate);
         }
-        if (Environment.CurrentManagedThreadId != _writer.ManagedThreadId) _writer.Join(ClosePatience);
+        if (Thread.CurrentThread != _writer) _writer.Join(ClosePatience);
     }
 
     private void Run()

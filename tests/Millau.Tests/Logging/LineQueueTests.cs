@@ -71,30 +71,30 @@ public class LineQueueTests
     public async Task Drops_are_said_once_a_minute_at_most()
     {
         using var output = new GatedStream();
-        using var queue = new LineQueue(output, 1000, TimeSpan.Zero, _time);
+        using var queue = new LineQueue(output, 1000 + LineQueue.Reserve, TimeSpan.Zero, _time);
         var said = 0L;
         queue.LinesDropped += count => Interlocked.Add(ref said, count);
         Flood(queue, output);
         output.Open();
         await Eventually.TrueAsync(() => Interlocked.Read(ref said) == queue.Dropped);
         var first = said;
+        await Eventually.TrueAsync(() => output.Written == 11 * Line.Length);
 
         output.Shut();
         Flood(queue, output);
         output.Open();
-        await Eventually.TrueAsync(() => output.Written > 0 && queue.TryWrite(Line));
+        await Eventually.TrueAsync(() => queue.TryWrite(Line));
         Assert.Equal(first, Interlocked.Read(ref said));
         _time.Advance(TimeSpan.FromMinutes(1));
-        queue.TryWrite(Line);
 
-        await Eventually.TrueAsync(() => Interlocked.Read(ref said) == queue.Dropped);
+        await Eventually.TrueAsync(() => queue.TryWrite(Line) && Interlocked.Read(ref said) == queue.Dropped);
     }
 
     [Fact]
     public void The_end_waits_for_a_stalled_stream_but_not_for_long()
     {
         using var output = new GatedStream();
-        var queue = new LineQueue(output, 1000, TimeSpan.Zero, _time);
+        var queue = new LineQueue(output, 1000 + LineQueue.Reserve, TimeSpan.Zero, _time);
         queue.TryWrite(Line);
         var clock = Stopwatch.StartNew();
 
@@ -147,11 +147,9 @@ public class LineQueueTests
 
     private static void Flood(LineQueue queue, GatedStream output)
     {
-        while (queue.TryWrite(Line))
-        {
-        }
-        // The writer may have taken what was there a moment ago.
-        SpinWait.SpinUntil(() => output.IsWaiting, ScriptedConnection.Deadline);
+        // With the writer held up by a first line, nothing is taken until the gate opens, and so nothing is said.
+        queue.TryWrite(Line);
+        Assert.True(SpinWait.SpinUntil(() => output.IsWaiting, ScriptedConnection.Deadline));
         while (queue.TryWrite(Line))
         {
         }
