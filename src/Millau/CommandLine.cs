@@ -28,6 +28,12 @@ internal static class CommandLine
           {Settings.AccessLogName}         off, common, combined or json             off
           {Settings.AcmeName}               ACME directory, or off
                              {Settings.DefaultAcme}
+          {Settings.AcmeEmailName}         where the authority may write to          unset
+          {Settings.AcmeEabKidName}, {Settings.AcmeEabHmacName}
+                             external account of the authority         unset
+          {Settings.AcmeProfileName}       the authority's profile                   its default
+          {Settings.AcmeCaName}            PEM of an extra root to trust it by       unset
+          {Settings.AcmeDataName}          directory for certificates and account    {Settings.DefaultAcmeData}
           {Settings.LicenseName}            any value turns the debugging headers off unset
           {Settings.DockerHostName}        the Engine API, unix:// or tcp://
                              {EngineEndpoint.Default}

@@ -214,6 +214,64 @@ internal static partial class Log
     [LoggerMessage(713, LogLevel.Warning, "CA of clients wrong service={Service} reason=\"{Reason}\" result=\"{Result}\"")]
     public static partial void WrongClientAuthority(ILogger log, string service, string reason, string result);
 
+    // 8xx acme
+
+    [LoggerMessage(801, LogLevel.Information, "acme account ready: account={Account} email={Email} terms_agreed_to={TermsAgreedTo}")]
+    public static partial void AcmeAccountReady(ILogger log, string account, string email, string termsAgreedTo);
+
+    [LoggerMessage(802, LogLevel.Warning, "acme contact not changed: error=\"{Error}\"")]
+    public static partial void AcmeContactNotChanged(ILogger log, string error);
+
+    [LoggerMessage(803, LogLevel.Information, "acme certificates loaded: count={Count} directory={Directory}")]
+    public static partial void AcmeCertificatesLoaded(ILogger log, int count, string directory);
+
+    [LoggerMessage(804, LogLevel.Information, "acme certificate ordered: names={Names} service={Service} reason={Reason}")]
+    public static partial void AcmeOrdering(ILogger log, string names, string service, string reason);
+
+    [LoggerMessage(805, LogLevel.Information,
+        "acme certificate ready: names={Names} service={Service} expires={Expires:yyyy-MM-ddTHH:mm:ssZ} renewal={Renewal:yyyy-MM-ddTHH:mm:ssZ} challenge={Challenge}")]
+    public static partial void AcmeCertificateReady(
+        ILogger log, string names, string service, DateTimeOffset expires, DateTimeOffset renewal, string challenge);
+
+    [LoggerMessage(806, LogLevel.Warning,
+        "acme certificate not obtained: name={Name} challenge={Challenge} error=\"{Error}\" failures={Failures} next_try_seconds={NextTrySeconds:0}")]
+    public static partial void AcmeNameFailed(ILogger log, string name, string challenge, string error, int failures, double nextTrySeconds);
+
+    [LoggerMessage(807, LogLevel.Warning,
+        "acme authority cannot be used, current certificates stay: authority={Authority} error=\"{Error}\" failures={Failures} next_try_seconds={NextTrySeconds:0}")]
+    public static partial void AcmeAuthorityFailed(ILogger log, string authority, string error, int failures, double nextTrySeconds);
+
+    [LoggerMessage(808, LogLevel.Information,
+        "acme renewal suggested by the authority: names={Names} renewal={Renewal:yyyy-MM-ddTHH:mm:ssZ} explanation={Explanation}")]
+    public static partial void AcmeRenewalSuggested(ILogger log, string names, DateTimeOffset renewal, string explanation);
+
+    [LoggerMessage(809, LogLevel.Debug, "acme renewal not suggested: names={Names} error=\"{Error}\"")]
+    public static partial void AcmeNoSuggestion(ILogger log, string names, string error);
+
+    [LoggerMessage(810, LogLevel.Error,
+        "acme state cannot be written, it is in memory only and a restart loses it: directory={Directory} error=\"{Error}\"")]
+    public static partial void AcmeStateNotKept(ILogger log, string directory, string error);
+
+    [LoggerMessage(811, LogLevel.Information, "acme state is written again: directory={Directory}")]
+    public static partial void AcmeStateKeptAgain(ILogger log, string directory);
+
+    [LoggerMessage(812, LogLevel.Warning, "acme file cannot be used: file={File} error=\"{Error}\"")]
+    public static partial void AcmeFileBroken(ILogger log, string file, string error);
+
+    [LoggerMessage(813, LogLevel.Warning,
+        "acme authority has another time, which is used for renewals: difference={Difference} authority={Authority}; is the clock of this machine right?")]
+    public static partial void AcmeClockWrong(ILogger log, TimeSpan difference, string authority);
+
+    [LoggerMessage(814, LogLevel.Warning,
+        "acme profile not offered, certificates have the authority's default: profile={Profile} offered={Offered}")]
+    public static partial void AcmeProfileNotOffered(ILogger log, string profile, string offered);
+
+    [LoggerMessage(816, LogLevel.Warning, "acme account not known any more, registering anew: error=\"{Error}\"")]
+    public static partial void AcmeAccountLost(ILogger log, string error);
+
+    [LoggerMessage(815, LogLevel.Error, "acme failed, going on")]
+    public static partial void AcmeFailed(ILogger log, Exception exception);
+
     // 9xx access log and tracing
 
     [LoggerMessage(900, LogLevel.Warning, "access log lines dropped, nobody took them in time lines={Lines}")]

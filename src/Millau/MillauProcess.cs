@@ -4,6 +4,7 @@ using Millau.Discovery;
 using Millau.Telemetry;
 using Millau.Telemetry.Access;
 using Millau.Telemetry.Metrics;
+using Millau.Tls.Acme;
 
 namespace Millau;
 
@@ -42,13 +43,14 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
             ? null
             : new AccessLog(settings.AccessLog, Console.OpenStandardOutput(), time, _log);
         await using var proxy = new MillauProxy(options, time, logging, access is null ? [] : [access]);
+        await using var acme = AutomaticHttps.Create(settings, proxy, time, logging);
         using var discovery = new DockerDiscovery(
             new DiscoveryOptions
             {
                 Endpoint = settings.Engine,
                 AllowedHosts = settings.AllowedHosts,
                 OwnPorts = [settings.HttpPort, settings.HttpsPort, settings.TelemetryPort],
-            }, logging.CreateLogger("Millau.Discovery"), time, proxy.Apply);
+            }, logging.CreateLogger("Millau.Discovery"), time, Apply);
         // Told of from the start, though they open only when there is something to route.
         proxy.Http.Bind(settings.HttpPort);
         proxy.Https.Bind(settings.HttpsPort);
@@ -73,6 +75,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
             await proxy.ListenAsync(null, settings.HttpPort, settings.HttpsPort).ConfigureAwait(false);
             health.Up(Health.Listeners);
             Log.Listening(_log, settings.HttpPort, settings.HttpsPort);
+            acme?.Start();
             await stop.Task.ConfigureAwait(false);
 
             Log.Draining(_log);
@@ -88,6 +91,12 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         await discovering.ConfigureAwait(false);
         Log.Stopped(_log);
         return 0;
+
+        void Apply(ServiceCatalog catalog)
+        {
+            proxy.Apply(catalog);
+            acme?.Apply(catalog);
+        }
     }
 
     // The first signal drains; a second one means that somebody does not want to wait, and takes its default course.

@@ -6,6 +6,7 @@ using Millau.Ingress;
 using Millau.Routing;
 using Millau.Telemetry.Metrics;
 using Millau.Tls;
+using Millau.Tls.Acme;
 using Millau.Upstreams;
 
 namespace Millau;
@@ -63,16 +64,17 @@ internal sealed class MillauProxy : IAsyncDisposable
         _routes = new LiveRoutes(_upstreams);
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
+        Certificates = new CertificateStore(secretFiles, time, tlsLog);
+        Handshake = new TlsHandshake(Certificates);
+        CertificateMetrics.Add(Metrics, Certificates);
+        Challenges = new Challenges(Handshake.Challenges);
         Requests = new RequestMetrics(Metrics, time, Http, Https);
         ProxyMetrics.Add(Metrics, _upstreams, _heartbeat, () => _parking.Count, Http, Https);
         var watch = new RequestWatch(time, [Requests, .. observers]);
         var forwarder = new Forwarder(
             _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
-            watch, options.Clients.Trusted, forwardingLog);
+            Challenges, watch, options.Clients.Trusted, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
-        Certificates = new CertificateStore(secretFiles, time, tlsLog);
-        Handshake = new TlsHandshake(Certificates);
-        CertificateMetrics.Add(Metrics, Certificates);
     }
 
     /// <summary>Where clients connect to without TLS; after <see cref="ListenAsync"/>.</summary>
@@ -97,6 +99,9 @@ internal sealed class MillauProxy : IAsyncDisposable
 
     /// <summary>How connections with TLS begin.</summary>
     public TlsHandshake Handshake { get; }
+
+    /// <summary>What a certificate authority that comes to look is answered, on either port.</summary>
+    public Challenges Challenges { get; }
 
     /// <summary>Requests that wait for an instance on its way up.</summary>
     public int WaitingRequests => _parking.Count;

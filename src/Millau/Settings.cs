@@ -1,10 +1,13 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
 using Millau.Logging;
 using Millau.Telemetry.Access;
+using Millau.Tls.Acme;
 
 namespace Millau;
 
@@ -22,6 +25,12 @@ internal sealed record Settings
     public const string LogFormatName = "LOG_FORMAT";
     public const string AccessLogName = "ACCESS_LOG";
     public const string AcmeName = "ACME";
+    public const string AcmeEmailName = "ACME_EMAIL";
+    public const string AcmeEabKidName = "ACME_EAB_KID";
+    public const string AcmeEabHmacName = "ACME_EAB_HMAC";
+    public const string AcmeProfileName = "ACME_PROFILE";
+    public const string AcmeCaName = "ACME_CA";
+    public const string AcmeDataName = "ACME_DATA";
     public const string LicenseName = "LICENSE";
     public const string MaxConnectionsName = "MAX_CONNECTIONS";
     public const string MaxStreamsName = "MAX_STREAMS";
@@ -39,6 +48,8 @@ internal sealed record Settings
     public const int DefaultHttpsPort = 443;
     public const int DefaultTelemetryPort = 9100;
     public const string DefaultAcme = "https://acme-v02.api.letsencrypt.org/directory";
+
+    public const string DefaultAcmeData = "/data";
 
     private const string AllowedPort = "a port from 1 to 65535, as 8080 or :8080";
 
@@ -62,6 +73,21 @@ internal sealed record Settings
 
     /// <summary>Directory of the certificate authority; null if automatic HTTPS is off.</summary>
     public Uri? Acme { get; init; } = new(DefaultAcme);
+
+    /// <summary>Where the certificate authority may write to; null for nowhere.</summary>
+    public string? AcmeEmail { get; init; }
+
+    /// <summary>The account at the certificate authority that the ACME account is bound to; null for none.</summary>
+    public ExternalAccount? AcmeExternalAccount { get; init; }
+
+    /// <summary>The authority's profile for certificates; null for its default.</summary>
+    public string? AcmeProfile { get; init; }
+
+    /// <summary>Roots that the authority's own certificate may lead to, beside the system's; null for none.</summary>
+    public X509Certificate2Collection? AcmeRoots { get; init; }
+
+    /// <summary>The directory where certificates, the account and waits are kept.</summary>
+    public string AcmeData { get; init; } = DefaultAcmeData;
 
     /// <summary>Whether answers say in headers who served them.</summary>
     public bool DebuggingHeaders { get; init; } = true;
@@ -94,6 +120,11 @@ internal sealed record Settings
             AccessLog = reader.Choice(AccessLogName, ("off", AccessLogFormat.Off), ("common", AccessLogFormat.Common),
                 ("combined", AccessLogFormat.Combined), ("json", AccessLogFormat.Json)),
             Acme = reader.Acme(),
+            AcmeEmail = reader.Checked(AcmeEmailName, IsEmail, "one address, such as admin@example.com"),
+            AcmeExternalAccount = reader.ExternalAccount(),
+            AcmeProfile = reader.Checked(AcmeProfileName, IsProfile, "the name of a profile: letters, digits, '-', '_' and '.'"),
+            AcmeRoots = reader.Roots(),
+            AcmeData = reader.Checked(AcmeDataName, Path.IsPathRooted, "the absolute path of a directory") ?? DefaultAcmeData,
             DebuggingHeaders = reader.Get(LicenseName) is null,
             Engine = reader.Engine(),
             Clients = reader.Clients(),
@@ -109,6 +140,13 @@ internal sealed record Settings
         settings = new Settings { LogFormat = settings.LogFormat };
         return false;
     }
+
+    /// <summary>What a contact may be (RFC 8555 section 7.3): one address, and nothing that a mailto URL would take for more.</summary>
+    private static bool IsEmail(string value) =>
+        value.IndexOf('@') is > 0 and var at && at < value.Length - 1 && value.IndexOf('@', at + 1) < 0
+        && !value.AsSpan().ContainsAny(" ,;?&<>\"") && value.All(c => c is > ' ' and < '\x7f');
+
+    private static bool IsProfile(string value) => value.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.');
 
     /// <summary>Reads one value after the other and keeps the first error.</summary>
     private sealed class Reader(Func<string, string?> getenv)
@@ -249,6 +287,61 @@ internal sealed record Settings
                     Fail(name, Get(name)!, "on or off");
                     return false;
             }
+        }
+
+        public string? Checked(string name, Func<string, bool> isGood, string allowed)
+        {
+            if (Get(name) is not { } value)
+                return null;
+            if (isGood(value))
+                return value;
+            Fail(name, value, allowed);
+            return null;
+        }
+
+        public ExternalAccount? ExternalAccount()
+        {
+            var (kid, hmac) = (Get(AcmeEabKidName), Get(AcmeEabHmacName));
+            if (kid is null != hmac is null)
+            {
+                Fail(kid is null ? AcmeEabKidName : AcmeEabHmacName, "",
+                    $"{AcmeEabKidName} and {AcmeEabHmacName} together, as the authority gave them");
+            }
+            if (kid is null || hmac is null)
+                return null;
+            // Most authorities give base64url, some the other alphabet; the bytes are the same.
+            var text = hmac.TrimEnd('=').Replace('+', '-').Replace('/', '_');
+            try
+            {
+                if (System.Buffers.Text.Base64Url.DecodeFromChars(text) is { Length: >= 16 } bytes)
+                    return new ExternalAccount(kid, bytes);
+            }
+            catch (FormatException)
+            {
+                // Said below, without the value: it is a secret.
+            }
+
+            Fail(AcmeEabHmacName, "(hidden)", "the key as the authority gave it: base64url of 16 bytes or more");
+            return null;
+        }
+
+        public X509Certificate2Collection? Roots()
+        {
+            if (Get(AcmeCaName) is not { } path)
+                return null;
+            var roots = new X509Certificate2Collection();
+            try
+            {
+                roots.ImportFromPemFile(path);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+            {
+                roots.Clear();
+            }
+            if (roots.Count > 0)
+                return roots;
+            Fail(AcmeCaName, path, "the path of a readable PEM file with one root certificate or more");
+            return null;
         }
 
         public EngineEndpoint Engine()

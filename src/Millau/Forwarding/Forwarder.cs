@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
 using Millau.Routing;
+using Millau.Tls.Acme;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -13,7 +14,7 @@ namespace Millau.Forwarding;
 /// <summary>
 /// Takes one request from the client to an instance and the answer back.
 /// <list type="number">
-/// <item>Check the request; refuse what must not go on.</item>
+/// <item>Check the request; refuse what must not go on. A certificate authority that looks for our challenge has its answer.</item>
 /// <item>Match it with the routes as they stand; a plain request of a route that is for https ends here.</item>
 /// <item>Choose an instance; wait if one is on its way up and none can be had.</item>
 /// <item>Attempt: take a connection, send the request, receive a response head.</item>
@@ -23,7 +24,7 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class Forwarder(
     LiveRoutes routes, Availability availability, Parking parking, UpstreamHeartbeat heartbeat, ResponseRelay relay,
-    HttpsRedirect redirect, RequestWatch watch, TrustedProxies? trusted, ILogger logger)
+    HttpsRedirect redirect, Challenges challenges, RequestWatch watch, TrustedProxies? trusted, ILogger logger)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
 
@@ -42,6 +43,11 @@ internal sealed class Forwarder(
         if (RequestRules.Check(context) is { } refusal)
         {
             await RefuseAsync(context, refusal.Status, refusal.Reason).ConfigureAwait(false);
+            return;
+        }
+        if (challenges.FindFile(context.Target.Path.Span) is { } file && context.Request.Method is "GET" or "HEAD")
+        {
+            await Responses.WriteAsync(context, StatusCodes.Status200OK, file).ConfigureAwait(false);
             return;
         }
         if (!Prepare(context))

@@ -10,9 +10,11 @@ namespace Millau.Forwarding;
 /// <summary>Responses that Millau gives itself: one line of text.</summary>
 internal static class Responses
 {
-    public static async Task WriteAsync(RequestContext context, int status, string text)
+    public static Task WriteAsync(RequestContext context, int status, string text) =>
+        WriteAsync(context, status, Encoding.UTF8.GetBytes(text + "\n"));
+
+    public static async Task WriteAsync(RequestContext context, int status, byte[] body)
     {
-        var body = Encoding.UTF8.GetBytes(text + "\n");
         context.Response.StatusCode = status;
         var headers = context.Response.Headers;
         headers.ContentType = "text/plain; charset=utf-8";

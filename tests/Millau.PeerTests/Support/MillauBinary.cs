@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using Millau.Demo;
 
@@ -49,7 +50,7 @@ internal sealed class MillauBinary : IAsyncDisposable
 
     /// <summary>Returns when it listens.</summary>
     /// <param name="engine">The caller's, disposed by it; services may be added now or later.</param>
-    /// <param name="environment">Added to the settings of the ports and the Engine. ACME is off unless set here.</param>
+    /// <param name="environment">Added to the settings of the ports and the Engine, or instead of them. ACME is off unless set here.</param>
     public static async Task<MillauBinary> StartAsync(EngineStandIn engine, params (string Name, string? Value)[] environment)
     {
         var ports = Ports.Free(3);
@@ -63,7 +64,8 @@ internal sealed class MillauBinary : IAsyncDisposable
         };
         foreach (var (name, value) in environment)
             settings[name] = value;
-        var millau = new MillauBinary(Tool.Start(FilePath, [], settings), engine, ports[0], ports[1], ports[2]);
+        int Port(string name) => int.Parse(settings[name]!, CultureInfo.InvariantCulture);
+        var millau = new MillauBinary(Tool.Start(FilePath, [], settings), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
         try
         {
             using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };
