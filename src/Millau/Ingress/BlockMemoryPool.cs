@@ -8,11 +8,9 @@ namespace Millau.Ingress;
 /// The buffers of clients' connections: larger than Kestrel's own 4 KiB, so that a large body takes a fraction of the
 /// system calls; and last in, first out, so that the block used next is the one still in the processor's cache.
 /// </summary>
-internal sealed class BlockMemoryPool : MemoryPool<byte>
+/// <param name="blockSize">Size of each block in bytes.</param>
+internal sealed class BlockMemoryPool(int blockSize) : MemoryPool<byte>
 {
-    /// <summary>Size of each block in bytes.</summary>
-    public const int BlockSize = 64 * 1024;
-
     // What a burst needed beyond this is given back to the collector.
     private const int MaxFree = 128;
 
@@ -20,16 +18,16 @@ internal sealed class BlockMemoryPool : MemoryPool<byte>
     private readonly Block[] _free = new Block[MaxFree];
     private int _count;
 
-    public override int MaxBufferSize => BlockSize;
+    public override int MaxBufferSize => blockSize;
 
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, BlockSize);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, blockSize);
         lock (_lock)
         {
             if (_count > 0) return _free[--_count];
         }
-        return new Block(this);
+        return new Block(this, blockSize);
     }
 
     protected override void Dispose(bool disposing)
@@ -46,18 +44,20 @@ internal sealed class BlockMemoryPool : MemoryPool<byte>
     }
 
     // Pinned for good: the kernel reads and writes it while the collector may run.
-    private sealed class Block(BlockMemoryPool pool) : IMemoryOwner<byte>
+    private sealed class Block(BlockMemoryPool pool, int size) : IMemoryOwner<byte>
     {
         public Memory<byte> Memory { get; } = MemoryMarshal.CreateFromPinnedArray(
-            GC.AllocateUninitializedArray<byte>(BlockSize, pinned: true), 0, BlockSize);
+            GC.AllocateUninitializedArray<byte>(size, pinned: true), 0, size);
 
         public void Dispose() => pool.Return(this);
     }
 
-    /// <summary>Gives Kestrel one pool, whatever it asks for.</summary>
+    /// <summary>Gives Kestrel one pool for all connections, whatever it asks for.</summary>
     internal sealed class Factory : IMemoryPoolFactory<byte>
     {
-        private readonly BlockMemoryPool _pool = new();
+        private const int BlockSize = 64 * 1024;
+
+        private readonly BlockMemoryPool _pool = new(BlockSize);
 
         public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => _pool;
     }

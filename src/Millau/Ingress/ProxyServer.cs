@@ -133,6 +133,7 @@ internal sealed class ProxyServer : IAsyncDisposable
         listener.Watch(options);
         options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
         options.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = context => new(handshake.Choose(context)) });
+        options.Use(new Http2Streams().Attach);
         options.Use(ClientInput.Attach);
     }
 
@@ -156,5 +157,6 @@ internal sealed class ProxyServer : IAsyncDisposable
         limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: clients.Body);
         limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: clients.Reader);
         limits.Http2.MaxStreamsPerConnection = clients.Streams;
+        Http2Streams.Limit(limits.Http2);
     }
 }

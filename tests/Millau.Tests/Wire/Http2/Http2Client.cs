@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Net.Security;
 using System.Text;
 
@@ -46,12 +47,12 @@ internal sealed class Http2Client : IAsyncDisposable
     }
 
     /// <summary>Connects with TLS and ALPN h2, and sends the preface.</summary>
-    /// <param name="proxy">The proxy.</param>
+    /// <param name="endPoint">The proxy's, for TLS.</param>
     /// <param name="window">The initial window of each stream.</param>
-    public static async Task<Http2Client> ConnectAsync(TestProxy proxy, uint window = 65535)
+    public static async Task<Http2Client> ConnectAsync(EndPoint endPoint, uint window = 65535)
     {
         var connection = await ScriptedConnection.ConnectTlsAsync(
-            proxy.TlsEndPoint, new() { TargetHost = "a.test", ApplicationProtocols = [SslApplicationProtocol.Http2] });
+            endPoint, new() { TargetHost = "a.test", ApplicationProtocols = [SslApplicationProtocol.Http2] });
         Assert.Equal(SslApplicationProtocol.Http2, connection.Tls!.NegotiatedApplicationProtocol);
         var client = new Http2Client(connection);
         await connection.SendAsync("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

@@ -11,7 +11,7 @@ public class Http2ForwardingTests
         var seen = "";
         await using var instance = ScriptedInstance.Answering(Ok, head => seen = head);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync(Http2Client.Request(path: "/x?y", authority: "A.test:8443")
             .Add("user-agent", "t/1").Add("x-two", "1").Add("x-two", "2"));
@@ -35,7 +35,7 @@ public class Http2ForwardingTests
         const int streams = 100;
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var numbers = new List<int>();
         for (var i = 0; i < streams; i++) numbers.Add(await client.OpenAsync(Http2Client.Request(path: $"/{i}"), end: true));
@@ -55,7 +55,7 @@ public class Http2ForwardingTests
     {
         await using var instance = ScriptedInstance.Answering(Ok);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         for (var i = 0; i < 50; i++) Assert.Equal(200, (await client.GetAsync()).Status);
 
@@ -68,7 +68,7 @@ public class Http2ForwardingTests
         var seen = "";
         await using var instance = ScriptedInstance.Answering(Ok, head => seen = head);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         await client.GetAsync(Http2Client.Request().Add("cookie", "a=1").Add("cookie", "b=2").Add("cookie", "c=3"));
 
@@ -84,7 +84,7 @@ public class Http2ForwardingTests
     {
         await using var instance = ScriptedInstance.Answering(response);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         for (var i = 0; i < 3; i++)
         {
@@ -110,7 +110,7 @@ public class Http2ForwardingTests
             await connection.SendAsync(response);
         });
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync();
 
@@ -133,7 +133,7 @@ public class Http2ForwardingTests
         await using var sound = ScriptedInstance.Answering(Ok);
         await using var proxy = await TestProxy.StartAsync(
             TestProxy.Service("broken", broken.EndPoint) with { Path = "/broken" }, TestProxy.Service("sound", sound.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync(Http2Client.Request(path: "/broken"));
 
@@ -148,7 +148,7 @@ public class Http2ForwardingTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(Http2Client.Request("POST").Add("content-length", "11"), end: false);
         await client.SendDataAsync(stream, "hello");
@@ -169,7 +169,7 @@ public class Http2ForwardingTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(Http2Client.Request("POST"), end: false);
         await client.SendDataAsync(stream, "hello");
@@ -196,7 +196,7 @@ public class Http2ForwardingTests
         var seen = "";
         await using var instance = ScriptedInstance.Answering(Ok, head => seen = head);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         Assert.Equal("ok", (await client.GetAsync(Http2Client.Request(method))).Body);
 
@@ -209,7 +209,7 @@ public class Http2ForwardingTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(
             Http2Client.Request("POST").Add("content-length", "4").Add("expect", "100-continue"), end: false);
@@ -232,7 +232,7 @@ public class Http2ForwardingTests
         await using var instance = ScriptedInstance.Answering(
             "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n" + Ok);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync();
 
@@ -251,7 +251,7 @@ public class Http2ForwardingTests
             await connection.SendAsync(Ok);
         });
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(dead.EndPoint, alive.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         for (var i = 0; i < 2; i++)
         {
@@ -265,7 +265,7 @@ public class Http2ForwardingTests
     public async Task What_matches_nothing_is_told_so_in_its_stream()
     {
         await using var proxy = await TestProxy.StartAsync();
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync();
 

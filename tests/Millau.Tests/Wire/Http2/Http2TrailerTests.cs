@@ -10,7 +10,7 @@ public class Http2TrailerTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(Http2Client.Request("POST").Add("trailer", "x-sum, host, x-more"), end: false);
         await client.SendDataAsync(stream, "hello");
@@ -31,7 +31,7 @@ public class Http2TrailerTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(Http2Client.Request("POST").Add("content-length", "5"), end: false);
         await client.SendDataAsync(stream, "hello");
@@ -51,7 +51,7 @@ public class Http2TrailerTests
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Grpc-Status, Content-Length\r\n\r\n3\r\nabc\r\n0\r\n" +
             "Grpc-Status: 0\r\nGrpc-Message:  fine \r\nContent-Length: 9\r\nSet-Cookie: a=b\r\nConnection: close\r\n\r\n");
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         for (var i = 0; i < 3; i++)
         {
@@ -71,7 +71,7 @@ public class Http2TrailerTests
         await using var instance = ScriptedInstance.Answering(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-End: 1\r\n\r\n");
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync();
 
@@ -93,7 +93,7 @@ public class Http2TrailerTests
             await connection.ReadToEndAsync();
         });
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var answer = await client.GetAsync();
 
@@ -107,7 +107,7 @@ public class Http2TrailerTests
         var seen = "";
         await using var instance = ScriptedInstance.Answering(Ok, head => seen = head);
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         await client.GetAsync(Http2Client.Request().Add("te", "trailers"));
 

@@ -11,7 +11,7 @@ public class Http2WebSocketTests
     public async Task The_server_says_that_it_takes_websockets()
     {
         await using var proxy = await TestProxy.StartAsync();
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         Assert.Equal(1u, client.Settings[Http2Setting.EnableConnectProtocol]);
     }
@@ -21,7 +21,7 @@ public class Http2WebSocketTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(WebSocket().Add("sec-websocket-protocol", "chat")
             .Add("sec-websocket-key", "bWluZQ==").Add("origin", "https://a.test"), end: false);
@@ -58,7 +58,7 @@ public class Http2WebSocketTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
         var (stream, upstream) = await OpenAsync(client, instance);
 
         await client.SendDataAsync(stream, "last", end: true);
@@ -76,7 +76,7 @@ public class Http2WebSocketTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
         var (stream, upstream) = await OpenAsync(client, instance);
 
         await upstream.SendAsync("last");
@@ -91,7 +91,7 @@ public class Http2WebSocketTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
         var (stream, upstream) = await OpenAsync(client, instance);
 
         upstream.Reset();
@@ -104,7 +104,7 @@ public class Http2WebSocketTests
     {
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
         var (stream, upstream) = await OpenAsync(client, instance);
 
         await client.ResetAsync(stream);
@@ -124,7 +124,7 @@ public class Http2WebSocketTests
         var body = status.StartsWith("204", StringComparison.Ordinal) ? "" : "no";
         await using var instance = ScriptedInstance.Answering($"HTTP/1.1 {status}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(WebSocket(), end: false);
         await client.UntilAsync(() => client[stream].IsWhole);
@@ -145,7 +145,7 @@ public class Http2WebSocketTests
             await connection.ReadToEndAsync();
         });
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(WebSocket(), end: false);
         await client.UntilAsync(() => client[stream].IsWhole);
@@ -161,7 +161,7 @@ public class Http2WebSocketTests
     {
         await using var instance = ScriptedInstance.Answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         var stream = await client.OpenAsync(Http2Client.Request("CONNECT").Add(":protocol", protocol), end: false);
         await client.UntilAsync(() => client[stream].IsWhole);
@@ -180,7 +180,7 @@ public class Http2WebSocketTests
             await connection.ReadToEndAsync();
         });
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(dead.EndPoint, alive.EndPoint));
-        await using var client = await Http2Client.ConnectAsync(proxy);
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
 
         for (var i = 0; i < 2; i++)
         {
