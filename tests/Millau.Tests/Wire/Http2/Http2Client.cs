@@ -14,6 +14,7 @@ internal sealed class Http2Client : IAsyncDisposable
     private readonly ScriptedConnection _connection;
     private readonly Dictionary<int, Http2Answer> _answers = [];
     private readonly List<byte> _block = [];
+    private readonly Dictionary<int, long> _granted = [];
     private bool _ended;
     private int _next = 1;
 
@@ -35,6 +36,10 @@ internal sealed class Http2Client : IAsyncDisposable
 
     /// <summary>The server has closed the connection.</summary>
     public bool IsEnded => _ended;
+
+    /// <summary>How many bytes the server allows in a stream, or in the connection as stream 0, from its beginning on.</summary>
+    public long Granted(int stream) =>
+        _granted.GetValueOrDefault(stream) + (stream == 0 ? 65535 : Settings.GetValueOrDefault(Http2Setting.InitialWindowSize, 65535u));
 
     /// <summary>What has come for a stream.</summary>
     public Http2Answer this[int stream]
@@ -182,6 +187,9 @@ internal sealed class Http2Client : IAsyncDisposable
                 break;
             case Http2Frame.Ping:
                 Pongs++;
+                break;
+            case Http2Frame.WindowUpdate:
+                _granted[stream] = _granted.GetValueOrDefault(stream) + BinaryPrimitives.ReadUInt32BigEndian(payload);
                 break;
             case Http2Frame.GoAway:
                 GoAwayStream = BinaryPrimitives.ReadInt32BigEndian(payload);

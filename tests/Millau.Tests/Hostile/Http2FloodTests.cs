@@ -1,0 +1,177 @@
+using Millau.Tests.Wire;
+using Millau.Tests.Wire.Http2;
+
+namespace Millau.Tests.Hostile;
+
+/// <summary>
+/// Rows 34 to 36 of the hostile table: much work for little. Each flood is of a fixed size; meanwhile another client is served.
+/// What the process takes in memory and time is measured by the tests beside the native binary.
+/// </summary>
+public class Http2FloodTests
+{
+    private const string Ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+    [Fact]
+    public async Task Streams_that_are_reset_at_once_are_refused_and_then_the_connection_is_cut()
+    {
+        // Never answers, so that only the resets end the requests.
+        await using var instance = new ScriptedInstance(async connection => await connection.ReadToEndAsync());
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+
+        var sent = await FloodAsync(client, 50_000, i => Concat(
+            Http2Frame.Make(Http2Frame.Headers, Http2Frame.EndHeaders | Http2Frame.EndStream, 2 * i + 1, Http2Client.Request().ToArray()),
+            Http2Frame.Make(Http2Frame.ResetStream, 0, 2 * i + 1, [0, 0, 0, 8])));
+        await ServedAsync(proxy, instance: null);
+
+        // Kestrel tracks twice as many streams as may be open, answers ENHANCE_YOUR_CALM beyond, and ends the connection after a
+        // hundred of these within five seconds. A proxy quick enough to be done with each is allowed to go on.
+        if (sent < 50_000) await client.UntilEndAsync();
+        // The end may have overtaken what was said before it.
+        Assert.Equal(Http2Error.EnhanceYourCalm, client.GoAway ?? Http2Error.EnhanceYourCalm);
+        Assert.Equal(0, proxy.Log.Count("request failed|instance left out"));
+    }
+
+    [Fact]
+    public async Task A_head_that_never_ends_is_cut()
+    {
+        await using var proxy = await TestProxy.StartAsync();
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+        await client.SendFrameAsync(Http2Frame.Headers, Http2Frame.EndStream, 1, Http2Client.Request().ToArray());
+        var piece = new HeaderBlock().Add("x-a", new string('a', 8000)).ToArray();
+
+        var sent = await FloodAsync(client, 1000, _ => Http2Frame.Make(Http2Frame.Continuation, 0, 1, piece));
+
+        // MaxRequestHeadersTotalSize, twice over: 64 KiB.
+        await AssertCutAsync(client);
+        Assert.InRange(sent, 1, 999);
+        await ServedAsync(proxy, null);
+    }
+
+    [Fact]
+    public async Task Empty_continuations_are_bounded_by_the_time_for_a_head()
+    {
+        await using var proxy = await TestProxy.StartAsync();
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+        await client.SendFrameAsync(Http2Frame.Headers, Http2Frame.EndStream, 1, Http2Client.Request().ToArray());
+
+        await FloodAsync(client, 20_000, _ => Http2Frame.Make(Http2Frame.Continuation, 0, 1, []));
+
+        await ServedAsync(proxy, null);
+    }
+
+    [Fact]
+    public async Task A_block_that_unpacks_to_much_more_is_cut()
+    {
+        await using var instance = ScriptedInstance.Answering(Ok);
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+        var bomb = Http2Client.Request().AddToTable("x-a", new string('a', 4000));
+        for (var i = 0; i < 10_000; i++) bomb.AddIndexed(HeaderBlock.Newest);
+
+        Assert.True(bomb.Length < 16384);
+        await client.OpenAsync(bomb, end: true);
+
+        await AssertCutAsync(client);
+        Assert.Equal(0, instance.Connections);
+        await ServedAsync(proxy, instance);
+    }
+
+    [Fact]
+    public async Task A_table_larger_than_allowed_is_cut()
+    {
+        await using var proxy = await TestProxy.StartAsync();
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+
+        // Dynamic table size update to 2^20 (RFC 7541 section 6.3).
+        await client.SendFrameAsync(Http2Frame.Headers, Http2Frame.EndHeaders | Http2Frame.EndStream, 1, new byte[] { 0x3f, 0xe1, 0xff, 0x3f });
+
+        await AssertCutAsync(client);
+    }
+
+    public static TheoryData<string> Frames => ["settings", "ping", "priority", "window", "data", "unknown"];
+
+    [Theory]
+    [MemberData(nameof(Frames))]
+    public async Task A_flood_of_small_frames_holds_up_nobody_else(string kind)
+    {
+        await using var instance = new ScriptedInstance(async connection =>
+        {
+            var head = await connection.ReadHeadAsync();
+            if (head.StartsWith("POST", StringComparison.Ordinal)) await connection.ReadToEndAsync();
+            else await connection.SendAsync(Ok);
+        });
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+        var stream = await client.OpenAsync(Http2Client.Request("POST"), end: false);
+        var frame = kind switch
+        {
+            "settings" => Http2Frame.Make(Http2Frame.Settings, 0, 0, [0, 4, 0, 0, 0xff, 0xff]),
+            "ping" => Http2Frame.Make(Http2Frame.Ping, 0, 0, new byte[8]),
+            "priority" => Http2Frame.Make(Http2Frame.Priority, 0, stream, [0, 0, 0, 0, 1]),
+            "window" => Http2Frame.Make(Http2Frame.WindowUpdate, 0, 0, [0, 0, 0, 1]),
+            "data" => Http2Frame.Make(Http2Frame.Data, 0, stream, []),
+            _ => Http2Frame.Make(0x42, 0, 0, new byte[8]),
+        };
+
+        // Nothing of what the server says to it is read.
+        var flood = FloodAsync(client, 50_000, _ => frame);
+        for (var i = 0; i < 10; i++) await ServedAsync(proxy, instance);
+        await flood;
+
+        await ServedAsync(proxy, instance);
+    }
+
+    [Fact]
+    public async Task A_client_that_grants_nothing_is_cut_when_it_is_below_the_least_rate()
+    {
+        await using var instance = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint, window: 0);
+
+        await client.OpenAsync(Http2Client.Request(), end: true);
+        var upstream = await instance.AcceptAsync();
+        await upstream.ReadHeadAsync();
+        await upstream.SendAsync("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegin");
+
+        // 240 bytes a second, after 5 s (MinResponseDataRate).
+        await client.UntilEndAsync();
+        Assert.Equal("", await upstream.ReadToEndAsync());
+    }
+
+    // Sends until it is refused; returns how many were sent. Several frames in a packet, as a flood would.
+    private static async Task<int> FloodAsync(Http2Client client, int count, Func<int, byte[]> frame)
+    {
+        const int batch = 100;
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+        for (var i = 0; i < count; i += batch)
+        {
+            var bytes = Concat([.. Enumerable.Range(i, batch).Select(frame)]);
+            try
+            {
+                await client.Connection.SendAsync(bytes).WaitAsync(patience.Token);
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException or System.Net.Sockets.SocketException)
+            {
+                // Cut, or not read any more because its answers are not.
+                return i;
+            }
+        }
+        return count;
+    }
+
+    private static async Task AssertCutAsync(Http2Client client)
+    {
+        await client.UntilEndAsync();
+        Assert.NotEqual(Http2Error.NoError, client.GoAway ?? Http2Error.ProtocolError);
+    }
+
+    private static async Task ServedAsync(TestProxy proxy, ScriptedInstance? instance)
+    {
+        await using var other = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+        if (instance is not null) Assert.Equal("ok", (await other.GetAsync()).Body);
+        else await other.PingAsync();
+    }
+
+    private static byte[] Concat(params byte[][] parts) => [.. parts.SelectMany(p => p)];
+}
