@@ -25,10 +25,11 @@ public class Http2FloodTests
         await ServedAsync(proxy, instance: null);
 
         // Kestrel tracks twice as many streams as may be open, answers ENHANCE_YOUR_CALM beyond, and ends the connection after a
-        // hundred of these within five seconds. A proxy quick enough to be done with each is allowed to go on.
+        // hundred of these within five seconds; or earlier when more is to be written than it queues (INTERNAL_ERROR). A proxy
+        // quick enough to be done with each stream lets it go on.
         if (sent < 50_000) await client.UntilEndAsync();
         // The end may have overtaken what was said before it.
-        Assert.Equal(Http2Error.EnhanceYourCalm, client.GoAway ?? Http2Error.EnhanceYourCalm);
+        Assert.True(client.GoAway is null or Http2Error.EnhanceYourCalm or Http2Error.InternalError, $"{client.GoAway}");
         Assert.Equal(0, proxy.Log.Count("request failed|instance left out"));
     }
 
