@@ -18,6 +18,12 @@ internal sealed record Options
     public int ProxyCore { get; init; } = 1;
     public bool CountSystemCalls { get; init; }
 
+    /// <summary>Millau's <c>ACCESS_LOG</c>.</summary>
+    public string AccessLog { get; init; } = "off";
+
+    /// <summary>Millau traces each request, to a collector that is not there.</summary>
+    public bool Tracing { get; init; }
+
     /// <summary>All cores but the proxy's, as <c>taskset</c> wants them.</summary>
     public string LoadCores => string.Join(',', Enumerable.Range(0, Cores.OfMachine).Where(c => c != ProxyCore));
 
@@ -30,10 +36,10 @@ internal sealed record Options
         var flags = new HashSet<string>();
         for (var i = 0; i < args.Length; i++)
         {
-            if (args[i] is "--no-build" or "--syscalls")
+            if (args[i] is "--no-build" or "--syscalls" or "--tracing")
                 flags.Add(args[i]);
             else if (args[i] is "--directory" or "--configuration" or "--artifacts" or "--millau" or "--only" or "--workload"
-                or "--rounds" or "--seconds" or "--warmup" or "--core")
+                or "--access-log" or "--rounds" or "--seconds" or "--warmup" or "--core")
                 values[args[i]] = ++i < args.Length ? args[i] : throw new ArgumentException($"{args[i - 1]}: a value is missing");
             else
                 throw new ArgumentException($"{args[i]}: unknown; bench/run --help lists what is allowed");
@@ -53,6 +59,8 @@ internal sealed record Options
             Seconds = Number(values, "--seconds", 3, 1, 60),
             WarmUpSeconds = Number(values, "--warmup", 3, 1, 60),
             ProxyCore = Number(values, "--core", 1, 0, Cores.OfMachine - 1),
+            AccessLog = Names("--access-log", values.GetValueOrDefault("--access-log", "off"), ["off", "common", "combined", "json"])[0],
+            Tracing = flags.Contains("--tracing"),
             CountSystemCalls = flags.Contains("--syscalls"),
         };
     }

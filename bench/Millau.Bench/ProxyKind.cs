@@ -46,6 +46,8 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
             ["ACME"] = "off",
             ["DOCKER_HOST"] = $"tcp://127.0.0.1:{place.EnginePort}",
             ["LOGGING"] = "WARN",
+            ["ACCESS_LOG"] = place.Options.AccessLog,
+            ["OTEL_EXPORTER_OTLP_ENDPOINT"] = place.Options.Tracing ? $"http://127.0.0.1:{Ports.Free()}" : "",
         },
     };
 

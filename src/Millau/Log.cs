@@ -276,4 +276,10 @@ internal static partial class Log
 
     [LoggerMessage(900, LogLevel.Warning, "access log lines dropped, nobody took them in time lines={Lines}")]
     public static partial void AccessLinesDropped(ILogger logger, long lines);
+
+    [LoggerMessage(901, LogLevel.Warning, "traces cannot be delivered endpoint={Endpoint}")]
+    public static partial void TracesNotDelivered(ILogger logger, string endpoint);
+
+    [LoggerMessage(902, LogLevel.Information, "traces are delivered again endpoint={Endpoint}")]
+    public static partial void TracesDeliveredAgain(ILogger logger, string endpoint);
 }

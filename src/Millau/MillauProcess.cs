@@ -1,10 +1,13 @@
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
+using Millau.Forwarding;
 using Millau.Telemetry;
 using Millau.Telemetry.Access;
 using Millau.Telemetry.Metrics;
+using Millau.Telemetry.Tracing;
 using Millau.Tls.Acme;
+using OpenTelemetry.Exporter;
 
 namespace Millau;
 
@@ -42,7 +45,10 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         using var access = settings.AccessLog == AccessLogFormat.Off
             ? null
             : new AccessLog(settings.AccessLog, Console.OpenStandardOutput(), time, _log);
-        await using var proxy = new MillauProxy(options, time, logging, access is null ? [] : [access]);
+        using var tracing = settings.IsTraced ? new RequestTracing(new OtlpExporterOptions(), _log) : null;
+        await using var proxy = new MillauProxy(
+            options, time, logging, [.. new IRequestObserver?[] { access, tracing }.OfType<IRequestObserver>()]);
+        if (access is not null) access.AddTo(proxy.Metrics);
         await using var acme = AutomaticHttps.Create(settings, proxy, time, logging);
         using var discovery = new DockerDiscovery(
             new DiscoveryOptions

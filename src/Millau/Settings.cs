@@ -24,6 +24,9 @@ internal sealed record Settings
     public const string LoggingName = "LOGGING";
     public const string LogFormatName = "LOG_FORMAT";
     public const string AccessLogName = "ACCESS_LOG";
+    public const string OtlpEndpointName = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    public const string OtlpProtocolName = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    public const string TracesSamplerName = "OTEL_TRACES_SAMPLER";
     public const string AcmeName = "ACME";
     public const string AcmeEmailName = "ACME_EMAIL";
     public const string AcmeEabKidName = "ACME_EAB_KID";
@@ -70,6 +73,9 @@ internal sealed record Settings
 
     /// <summary>How requests are told; not at all by default.</summary>
     public AccessLogFormat AccessLog { get; init; } = AccessLogFormat.Off;
+
+    /// <summary>Requests are traced, and where to is said by the variables of OpenTelemetry, which its SDK reads.</summary>
+    public bool IsTraced { get; init; }
 
     /// <summary>Directory of the certificate authority; null if automatic HTTPS is off.</summary>
     public Uri? Acme { get; init; } = new(DefaultAcme);
@@ -119,6 +125,7 @@ internal sealed record Settings
             LogFormat = reader.Choice(LogFormatName, ("text", LogFormat.Text), ("json", LogFormat.Json)),
             AccessLog = reader.Choice(AccessLogName, ("off", AccessLogFormat.Off), ("common", AccessLogFormat.Common),
                 ("combined", AccessLogFormat.Combined), ("json", AccessLogFormat.Json)),
+            IsTraced = reader.IsTraced(),
             Acme = reader.Acme(),
             AcmeEmail = reader.Checked(AcmeEmailName, IsEmail, "one address, such as admin@example.com"),
             AcmeExternalAccount = reader.ExternalAccount(),
@@ -207,6 +214,19 @@ internal sealed record Settings
 
             Fail(name, value, $"{string.Join(", ", words[..^1])} or {words[^1]}");
             return allowed[0].Value;
+        }
+
+        /// <summary>Also checks what the SDK would silently take for its default.</summary>
+        public bool IsTraced()
+        {
+            if (Get(OtlpEndpointName) is not { } endpoint)
+                return false;
+            if (!Uri.TryCreate(endpoint, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
+                Fail(OtlpEndpointName, endpoint, "the http:// or https:// address of an OTLP collector");
+            Choice(OtlpProtocolName, ("grpc", 0), ("http/protobuf", 0));
+            Choice(TracesSamplerName, ("parentbased_always_on", 0), ("parentbased_always_off", 0), ("parentbased_traceidratio", 0),
+                ("always_on", 0), ("always_off", 0), ("traceidratio", 0));
+            return true;
         }
 
         public Uri? Acme()

@@ -76,6 +76,7 @@ internal sealed class Forwarder(
                     await redirect.WriteAsync(context).ConfigureAwait(false);
                     return;
                 }
+                context.Outcome.Route ??= walk.Current?.Path;
                 context.Outcome.Service ??= walk.Current?.Group.Services[0];
 
                 // 3.
@@ -207,6 +208,7 @@ internal sealed class Forwarder(
     {
         if (!fresh) context.Tried.Add(instance);
         watch.AttemptStarted(context, instance);
+        if (context.ClientSpan is { } span) TraceContext.SetParent(context, span);
         // A second idle connection may have ended as the first one did.
         var connection = fresh ? null : RentIdle(instance);
         var failure = AttemptFailure.None;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
@@ -48,6 +49,15 @@ internal sealed class RequestContext(IFeatureCollection features)
 
     /// <summary>When the attempt under way began, in timestamps as the outcome's.</summary>
     public long AttemptStarted { get; set; }
+
+    /// <summary>The span of the request; null unless requests are traced.</summary>
+    public Activity? ServerSpan { get; set; }
+
+    /// <summary>The span of the attempt under way; null if the trace is not sampled.</summary>
+    public Activity? ClientSpan { get; set; }
+
+    /// <summary>Where in <see cref="Writer"/> the trace context stands that names the parent span.</summary>
+    public int TraceParentAt { get; set; }
 
     /// <summary>The instances that had their attempt.</summary>
     public List<UpstreamInstance> Tried { get; } = [];
@@ -131,6 +141,7 @@ internal sealed class RequestContext(IFeatureCollection features)
         EndRepeat();
         ExpectsContinue = IsRepeatable = TakesTrailers = false;
         Target = default;
+        ServerSpan = ClientSpan = null;
         Outcome.Clear();
     }
 

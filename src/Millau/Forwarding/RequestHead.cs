@@ -25,6 +25,7 @@ internal static class RequestHead
         {
             if (HeaderRules.ForRequest(name) != HeaderRule.Pass) continue;
             if (namesFields && IsNamed(connection, name)) continue;
+            if (context.ServerSpan is not null && TraceContext.Replaces(name)) continue;
             // The key is Millau's, below; HTTP/2 has none (RFC 8441 section 5).
             if (context.WebSocketKey is not null && name.Equals("Sec-WebSocket-Key", StringComparison.OrdinalIgnoreCase)) continue;
             WriteField(writer, name, values);
@@ -34,6 +35,7 @@ internal static class RequestHead
         writer.Field("X-Forwarded-Proto: "u8, request.Scheme);
         writer.Field("X-Forwarded-Host: "u8, context.ForwardedHost ?? context.Host);
         writer.Field("X-Real-IP: "u8, context.ClientAddress);
+        if (context.ServerSpan is { } span) TraceContext.Write(context, span);
         if (context.ExpectsContinue) writer.Raw("Expect: 100-continue\r\n"u8);
         if (context.Upgrade is { } upgrade)
         {

@@ -23,6 +23,9 @@ internal sealed class RequestOutcome
     /// <summary>The answer was handed to the client's connection, or the request was given up.</summary>
     public long Ended { get; set; }
 
+    /// <summary>The path of the best route that matched; null if none did.</summary>
+    public string? Route { get; set; }
+
     /// <summary>How long it waited for an instance on its way up.</summary>
     public TimeSpan Waited { get; set; }
 
@@ -73,6 +76,7 @@ internal sealed class RequestOutcome
     public void Clear()
     {
         Started = Answered = Ended = 0;
+        Route = null;
         Waited = TimeSpan.Zero;
         Service = null;
         Instance = null;

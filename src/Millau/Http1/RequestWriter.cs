@@ -68,6 +68,9 @@ internal sealed class RequestWriter
     /// <summary>Writes bytes that are known to be right, line end included.</summary>
     public void Raw(ReadOnlySpan<byte> bytes) => Append(bytes);
 
+    /// <summary>Puts other bytes, as many, in the place of some that were written. Nobody may be sending them.</summary>
+    public void Overwrite(int place, ReadOnlySpan<byte> bytes) => bytes.CopyTo(_buffer.AsSpan(place, bytes.Length));
+
     public void ContentLength(long length)
     {
         Append("Content-Length: "u8);

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Millau.Forwarding;
 using Millau.Logging;
+using Millau.Telemetry.Metrics;
 
 namespace Millau.Telemetry.Access;
 
@@ -36,6 +37,13 @@ internal sealed class AccessLog : IRequestObserver, IDisposable
 
     /// <summary>Lines that were dropped since the start, because nobody took those before them.</summary>
     public long Dropped => _queue.Dropped;
+
+    /// <summary>Shows the drops among the metrics.</summary>
+    public void AddTo(MetricsRegistry metrics)
+    {
+        var dropped = metrics.Counter("millau_access_log_dropped_total", "Lines of the access log that were dropped, because nobody took those before them.");
+        metrics.BeforeScrape(() => dropped.IncTo(Dropped));
+    }
 
     public void RequestStarted(RequestContext context)
     {
