@@ -7,7 +7,7 @@ namespace Millau.Tests;
 /// <summary>What the documentation must not forget when the code changes.</summary>
 public class DocumentationTests
 {
-    private static readonly string Root = FindRoot();
+    private static readonly string Root = Repository.Root;
 
     [Fact]
     public void Each_curl_line_of_a_stack_file_is_in_the_README()
@@ -96,15 +96,4 @@ public class DocumentationTests
         Regex.Matches(text, @"^[# ]*(curl [^#\n]*)", RegexOptions.Multiline).Select(m => m.Groups[1].Value.Trim());
 
     private static string Read(string path) => File.ReadAllText(Path.Combine(Root, path));
-
-    private static string FindRoot()
-    {
-        for (var directory = AppContext.BaseDirectory; directory is not null; directory = Path.GetDirectoryName(directory))
-        {
-            if (File.Exists(Path.Combine(directory, "Millau.slnx")))
-                return directory;
-        }
-
-        throw new InvalidOperationException("the tests do not run within the repository");
-    }
 }
