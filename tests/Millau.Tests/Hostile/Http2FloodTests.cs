@@ -50,7 +50,7 @@ public class Http2FloodTests
     }
 
     [Fact]
-    public async Task Empty_continuations_are_bounded_by_the_time_for_a_head()
+    public async Task A_flood_of_empty_continuations_holds_up_nobody_else()
     {
         await using var proxy = await TestProxy.StartAsync();
         await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
