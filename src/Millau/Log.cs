@@ -211,6 +211,9 @@ internal static partial class Log
     [LoggerMessage(712, LogLevel.Information, "clients need a certificate service={Service} ca=\"{Ca}\"")]
     public static partial void ClientAuthorityLoaded(ILogger log, string service, string ca);
 
+    [LoggerMessage(714, LogLevel.Debug, "client certificate refused client={Client} reason=\"{Reason}\"")]
+    public static partial void ClientCertificateRefused(ILogger log, string client, string reason);
+
     [LoggerMessage(713, LogLevel.Warning, "CA of clients wrong service={Service} reason=\"{Reason}\" result=\"{Result}\"")]
     public static partial void WrongClientAuthority(ILogger log, string service, string reason, string result);
 

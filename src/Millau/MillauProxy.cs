@@ -65,7 +65,10 @@ internal sealed class MillauProxy : IAsyncDisposable
         var forwardingLog = logging.CreateLogger("Millau.Forwarding");
         _parking = new Parking(availability, time);
         Certificates = new CertificateStore(secretFiles, time, tlsLog);
-        Handshake = new TlsHandshake(Certificates);
+        Handshake = new TlsHandshake(Certificates)
+        {
+            ClientCertificates = (host, own, connection) => _routes.Table.FindClientDemand(host)?.ForHandshake(own, connection, tlsLog),
+        };
         CertificateMetrics.Add(Metrics, Certificates);
         Challenges = new Challenges(Handshake.Challenges);
         Requests = new RequestMetrics(Metrics, time, Http, Https);
@@ -73,7 +76,7 @@ internal sealed class MillauProxy : IAsyncDisposable
         var watch = new RequestWatch(time, [Requests, .. observers]);
         var forwarder = new Forwarder(
             _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
-            Challenges, watch, options.Clients.Trusted, forwardingLog);
+            new ClientCertificateRule(time), Challenges, watch, options.Clients.Trusted, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
     }
 

@@ -22,7 +22,7 @@ internal sealed record TlsLabels(InstanceTlsLabels? Instances, string? ClientAut
 
     private const string MaterialAllowed = "base64 of PEM, or secret:NAME";
 
-    public static readonly string[] Known = [Scheme, Authority, Certificate, Key, ServerName];
+    public static readonly string[] Known = [Scheme, Authority, Certificate, Key, ServerName, ClientAuthorityLabel];
 
     /// <summary>The value must not reach a log.</summary>
     public static bool IsHidden(string label) => label.Equals(Key, StringComparison.OrdinalIgnoreCase);

@@ -15,8 +15,9 @@ namespace Millau.Forwarding;
 /// Takes one request from the client to an instance and the answer back.
 /// <list type="number">
 /// <item>Check the request; refuse what must not go on. A certificate authority that looks for our challenge has its answer.</item>
-/// <item>Match it with the routes as they stand; a plain request of a route that is for https ends here.</item>
-/// <item>Choose an instance; wait if one is on its way up and none can be had.</item>
+/// <item>Match it with the routes as they stand; a plain request of a route that is for https ends here, and one without the
+/// client certificate that its route demands.</item>
+/// <item>Choose an instance, maybe of another route, with its own demand; wait if one is on its way up and none can be had.</item>
 /// <item>Attempt: take a connection, send the request, receive a response head.</item>
 /// <item>If the attempt failed, judge the instance, and go back to 2 if the request may be sent again.</item>
 /// <item>Relay the answer. Nothing is retried after that.</item>
@@ -24,7 +25,8 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class Forwarder(
     LiveRoutes routes, Availability availability, Parking parking, UpstreamHeartbeat heartbeat, ResponseRelay relay,
-    HttpsRedirect redirect, Challenges challenges, RequestWatch watch, TrustedProxies? trusted, ILogger logger)
+    HttpsRedirect redirect, ClientCertificateRule certificates, Challenges challenges, RequestWatch watch, TrustedProxies? trusted,
+    ILogger logger)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(1);
 
@@ -76,13 +78,18 @@ internal sealed class Forwarder(
                     await redirect.WriteAsync(context).ConfigureAwait(false);
                     return;
                 }
+                if (walk.Current is { } best && certificates.Check(context, best.Group) is { } demand)
+                {
+                    await RefuseWithoutCloseAsync(context, demand).ConfigureAwait(false);
+                    return;
+                }
                 context.Outcome.Route ??= walk.Current?.Path;
                 context.Outcome.Service ??= walk.Current?.Group.Services[0];
 
                 // 3.
                 var triedLeftOut = state.TriedLeftOut;
-                var instance = state.Again
-                    ?? InstanceSelector.Choose(walk, context.Tried, context.IsRepeatable, ref state.TriedLeftOut);
+                var instance = state.Again ?? InstanceSelector.Choose(
+                    walk, context.Tried, context.IsRepeatable, ref state.TriedLeftOut, out state.Group);
                 if (instance is null)
                 {
                     if (InstanceSelector.FindStarting(walk) is not { } service)
@@ -101,6 +108,13 @@ internal sealed class Forwarder(
                 }
                 ticket?.Dispose();
                 ticket = null;
+                // For an instance that is tried again the group is still the one that it was chosen from.
+                if (certificates.Check(context, state.Group!) is { } ofGroup)
+                {
+                    await RefuseWithoutCloseAsync(context, ofGroup).ConfigureAwait(false);
+                    return;
+                }
+                context.SendsCertificate = !state.Group!.ClientAuthorities.IsEmpty;
 
                 // What was sent before takes one of the turns that there are for that. After a wait all may be different.
                 if (state.WasSent && !context.IsRepeated && !TakeTurn(context, instance))
@@ -142,6 +156,7 @@ internal sealed class Forwarder(
     {
         public AttemptFailure LastFailure;
         public UpstreamInstance? Again;
+        public UpstreamGroup? Group;
         public bool TriedLeftOut;
         public bool WasSent;
     }
@@ -342,7 +357,10 @@ internal sealed class Forwarder(
         RequestContext context, UpstreamConnection connection, TimeSpan timeout)
     {
         // A failed send is no verdict yet: the instance may have answered before it stopped reading.
-        await connection.SendAsync(context.Writer.Written).ConfigureAwait(false);
+        if (context.Certificate is null || context.SendsCertificate)
+            await connection.SendAsync(context.Writer.Written).ConfigureAwait(false);
+        else
+            await connection.SendAsync(context.Writer.WrittenWithoutOptional).ConfigureAwait(false);
         var body = context.Body;
         var awaitsContinue = context.ExpectsContinue;
         if (!awaitsContinue && !body.IsSentWithHead) body.Start(connection, timeout);
@@ -395,6 +413,13 @@ internal sealed class Forwarder(
             Responses.WriteAsync(context, StatusCodes.Status504GatewayTimeout, "No instance answered: " + RetryRule.Describe(failure)),
         _ => Responses.WriteAsync(context, StatusCodes.Status502BadGateway, "No instance answered: " + RetryRule.Describe(failure)),
     };
+
+    // Nothing on the connection is in doubt.
+    private Task RefuseWithoutCloseAsync(RequestContext context, Refusal refusal)
+    {
+        Log.Refused(logger, context.ClientAddress, refusal.Reason);
+        return Responses.WriteAsync(context, refusal.Status, refusal.Reason);
+    }
 
     private Task RefuseAsync(RequestContext context, int status, string reason)
     {

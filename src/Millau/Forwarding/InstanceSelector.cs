@@ -15,19 +15,25 @@ internal static class InstanceSelector
     /// <param name="tried">Those that had their attempt.</param>
     /// <param name="repeatable">The request may be sent again.</param>
     /// <param name="triedLeftOut">One that was left out had its attempt.</param>
+    /// <param name="group">The group that it was chosen from; null if there is none.</param>
     public static UpstreamInstance? Choose(
-        RouteWalk walk, List<UpstreamInstance> tried, bool repeatable, ref bool triedLeftOut)
+        RouteWalk walk, List<UpstreamInstance> tried, bool repeatable, ref bool triedLeftOut, out UpstreamGroup? group)
     {
         for (var routes = walk; routes.Current is { } route; routes.MoveNext())
-            if (route.Group.Pick(tried) is { } instance) return instance;
-        if (repeatable && ChooseClosing(walk, tried) is { } closing) return closing;
+        {
+            group = route.Group;
+            if (group.Pick(tried) is { } instance) return instance;
+        }
+        if (repeatable && ChooseClosing(walk, tried, out group) is { } closing) return closing;
         for (var routes = walk; !triedLeftOut && routes.Current is { } route; routes.MoveNext())
         {
-            if (route.Group.PickLeftOut(tried) is not { } instance) continue;
+            group = route.Group;
+            if (group.PickLeftOut(tried) is not { } instance) continue;
             triedLeftOut = true;
             return instance;
         }
-        return repeatable || FindStarting(walk) is not null ? null : ChooseClosing(walk, tried);
+        group = null;
+        return repeatable || FindStarting(walk) is not null ? null : ChooseClosing(walk, tried, out group);
     }
 
     /// <summary>The name of a service, in any group that matches, that has an instance on its way up; or null.</summary>
@@ -38,10 +44,14 @@ internal static class InstanceSelector
         return null;
     }
 
-    private static UpstreamInstance? ChooseClosing(RouteWalk walk, List<UpstreamInstance> tried)
+    private static UpstreamInstance? ChooseClosing(RouteWalk walk, List<UpstreamInstance> tried, out UpstreamGroup? group)
     {
         for (; walk.Current is { } route; walk.MoveNext())
-            if (route.Group.PickClosing(tried) is { } instance) return instance;
+        {
+            group = route.Group;
+            if (group.PickClosing(tried) is { } instance) return instance;
+        }
+        group = null;
         return null;
     }
 }

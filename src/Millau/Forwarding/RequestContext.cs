@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Millau.Http1;
 using Millau.Ingress;
 using Millau.Routing;
+using Millau.Tls;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -82,6 +83,12 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>Idempotent by method or by key.</summary>
     public bool IsRepeatable { get; set; }
 
+    /// <summary>What the client showed in the handshake of its connection; null without TLS, and if it showed none.</summary>
+    public ClientCertificate? Certificate { get; private set; }
+
+    /// <summary>The attempt is with a group that asked for the certificate: it gets it.</summary>
+    public bool SendsCertificate { get; set; }
+
     /// <summary>The client's address: of the connection, or as a trusted proxy says.</summary>
     public string ClientAddress { get; set; } = "";
 
@@ -123,6 +130,7 @@ internal sealed class RequestContext(IFeatureCollection features)
         {
             _clientAddress = connection.RemoteIpAddress;
             _peerAddress = Format(_clientAddress);
+            Certificate = features.Get<ClientCertificate>();
             Outcome.Listener = features.Get<Listener>() ?? Listener.None;
         }
         ClientAddress = _peerAddress;

@@ -36,6 +36,7 @@ internal static class RequestHead
         writer.Field("X-Forwarded-Host: "u8, context.ForwardedHost ?? context.Host);
         writer.Field("X-Real-IP: "u8, context.ClientAddress);
         if (context.ServerSpan is { } span) TraceContext.Write(context, span);
+        if (context.Certificate is { } certificate) writer.Optional("Client-Cert: "u8, certificate.HeaderValue);
         if (context.ExpectsContinue) writer.Raw("Expect: 100-continue\r\n"u8);
         if (context.Upgrade is { } upgrade)
         {

@@ -36,6 +36,8 @@ internal static class HeaderRules
                 return HeaderRule.Trust;
             case 10 when Is(name, "Connection") || Is(name, "Keep-Alive"):
                 return HeaderRule.HopByHop;
+            case 11 when IsTrust(name, "Client-Cert"):
+                return HeaderRule.Trust;
             case 14 when Is(name, "Content-Length"):
                 return HeaderRule.Regenerated;
             case 14 when Is(name, "HTTP2-Settings"):
@@ -46,7 +48,7 @@ internal static class HeaderRules
                 return HeaderRule.Trust;
             case 16 when Is(name, "Proxy-Connection"):
                 return HeaderRule.HopByHop;
-            case 17 when IsTrust(name, "X-Forwarded-Proto"):
+            case 17 when IsTrust(name, "X-Forwarded-Proto") || IsTrust(name, "Client-Cert-Chain"):
                 return HeaderRule.Trust;
             case 17 when Is(name, "Transfer-Encoding"):
                 return HeaderRule.Regenerated;

@@ -15,6 +15,7 @@ internal sealed class RequestWriter
 
     private byte[]? _buffer;
     private int _length;
+    private Range _optional;
 
     /// <summary>What was written is a valid head so far. Once false, nothing of it may be sent.</summary>
     public bool IsValid { get; private set; } = true;
@@ -24,6 +25,16 @@ internal sealed class RequestWriter
 
     /// <summary>Bytes written.</summary>
     public int Length => _length;
+
+    /// <summary>What was written, less the optional field.</summary>
+    public ArraySegment<byte>[] WrittenWithoutOptional
+    {
+        get
+        {
+            var all = new ArraySegment<byte>(_buffer!, 0, _length);
+            return [all[.._optional.Start], all[_optional.End..]];
+        }
+    }
 
     /// <summary>Starts a new head with its request line.</summary>
     public void Start(ReadOnlySpan<char> method, ReadOnlySpan<char> target)
@@ -63,6 +74,15 @@ internal sealed class RequestWriter
         Append(prefix);
         Append(value);
         Append("\r\n"u8);
+    }
+
+    /// <summary>Writes a field that does not go to every instance. One at most.</summary>
+    /// <param name="prefix">Name, colon and space.</param>
+    public void Optional(ReadOnlySpan<byte> prefix, ReadOnlySpan<char> value)
+    {
+        var start = _length;
+        Field(prefix, value);
+        _optional = start.._length;
     }
 
     /// <summary>Writes bytes that are known to be right, line end included.</summary>

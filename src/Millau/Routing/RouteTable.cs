@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Millau.Tls;
 
 namespace Millau.Routing;
 
@@ -44,6 +45,9 @@ internal sealed class RouteTable
     /// <param name="path">See <see cref="RequestTarget.Path"/>.</param>
     public RouteWalk Match(ReadOnlySpan<char> host, ReadOnlyMemory<char> path) => new(FindHost(host), path);
 
+    /// <summary>What clients that connect for a host are asked for; null for nothing.</summary>
+    public ClientDemand? FindClientDemand(ReadOnlySpan<char> host) => FindHost(host)?.ClientDemand;
+
     private HostRoutes? FindHost(ReadOnlySpan<char> written)
     {
         if (_maxLabels == 0)
@@ -76,7 +80,11 @@ internal sealed class RouteTable
 /// <summary>The routes of one configured host.</summary>
 /// <param name="Paths">Its routes by path.</param>
 /// <param name="Parent">The longest configured suffix of the host, at the end <c>*</c>; null if there is none.</param>
-internal sealed record HostRoutes(PathTree Paths, HostRoutes? Parent);
+internal sealed record HostRoutes(PathTree Paths, HostRoutes? Parent)
+{
+    /// <summary>What its clients are asked for, if one of the routes that a request for it may take wants that; else null.</summary>
+    public ClientDemand? ClientDemand { get; init; }
+}
 
 /// <summary>
 /// The routes that match a request, best first: then a shorter path of the same host, then a shorter host, then

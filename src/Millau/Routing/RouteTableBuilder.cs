@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Millau.Discovery;
+using Millau.Tls;
 using Millau.Upstreams;
 
 namespace Millau.Routing;
@@ -35,17 +36,28 @@ internal static class RouteTableBuilder
         }
 
         var routes = ImmutableArray.CreateBuilder<Route>(upstreams.Length);
+        var demands = new Dictionary<string, ImmutableArray<ClientAuthority>>(StringComparer.OrdinalIgnoreCase);
+        foreach (var (host, byPath) in byHost)
+            demands[host] = [.. byPath.Values.SelectMany(m => m).Select(s => s.ClientAuthority).OfType<ClientAuthority>().Distinct()];
         var trees = new Dictionary<string, PathTree>(byHost.Count, StringComparer.OrdinalIgnoreCase);
         foreach (var host in byHost.Keys.Order(StringComparer.Ordinal))
             trees.Add(host, BuildPaths(host, byHost[host], routes));
 
         // A parent has fewer characters than its child, so it is made before.
         var hosts = new Dictionary<string, HostRoutes>(byHost.Count, StringComparer.OrdinalIgnoreCase);
-        var anyHost = trees.Remove(HostName.Any, out var ofAnyHost) ? new HostRoutes(ofAnyHost, null) : null;
+        var anyHost = trees.Remove(HostName.Any, out var ofAnyHost) ? ToHost(ofAnyHost, null, demands[HostName.Any]) : null;
         foreach (var (host, paths) in trees.OrderBy(t => t.Key.Length))
-            hosts.Add(host, new HostRoutes(paths, FindParent(host, hosts) ?? anyHost));
+            hosts.Add(host, ToHost(paths, FindParent(host, hosts) ?? anyHost, demands[host]));
         return new RouteTable(hosts, anyHost, routes.DrainToImmutable());
     }
+
+    // A request that no path of the host matches, or whose instances are down, goes on to the parent: so the demand of that is
+    // the host's as well.
+    private static HostRoutes ToHost(PathTree paths, HostRoutes? parent, ImmutableArray<ClientAuthority> own) => new(paths, parent)
+    {
+        ClientDemand = own.IsEmpty ? parent?.ClientDemand
+            : new ClientDemand(parent?.ClientDemand is { } inherited ? [.. own.Union(inherited.Authorities)] : own),
+    };
 
     private static ImmutableArray<string> Distinct(ImmutableArray<string> hosts) =>
         hosts.Length <= 1 ? hosts : [.. hosts.Distinct(StringComparer.OrdinalIgnoreCase)];

@@ -27,6 +27,18 @@ internal sealed class CertificateAuthority
     /// <summary>The subjects of the roots, which a server names when it asks for a certificate.</summary>
     public X509Certificate2Collection Roots => _roots;
 
+    /// <summary>Trusts what one of them trusts.</summary>
+    public static CertificateAuthority Union(IEnumerable<CertificateAuthority> authorities)
+    {
+        var all = new X509Certificate2Collection();
+        foreach (var authority in authorities)
+        {
+            all.AddRange(authority._roots);
+            all.AddRange(authority._intermediates);
+        }
+        return new CertificateAuthority(all);
+    }
+
     /// <summary>A chain can end with it.</summary>
     public static bool IsRoot(X509Certificate2 certificate) =>
         certificate.SubjectName.RawData.AsSpan().SequenceEqual(certificate.IssuerName.RawData);

@@ -1,4 +1,5 @@
 using System.Net.Security;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace Millau.Tls;
@@ -21,7 +22,7 @@ internal sealed class TlsHandshake(CertificateStore certificates)
     /// Step 3: the options for a host that asks its clients for a certificate, with the server's own that was chosen for
     /// it; null for any other host. Set before the listener starts.
     /// </summary>
-    public Func<string, TlsCertificate, SslServerAuthenticationOptions?>? ClientCertificates { get; set; }
+    public Func<string, TlsCertificate, BaseConnectionContext, SslServerAuthenticationOptions?>? ClientCertificates { get; set; }
 
     public SslServerAuthenticationOptions Choose(TlsHandshakeCallbackContext handshake)
     {
@@ -35,6 +36,6 @@ internal sealed class TlsHandshake(CertificateStore certificates)
         // 2.
         var certificate = certificates.Select(host);
         // 3.
-        return ClientCertificates?.Invoke(host, certificate) ?? certificate.Options;
+        return ClientCertificates?.Invoke(host, certificate, handshake.Connection) ?? certificate.Options;
     }
 }

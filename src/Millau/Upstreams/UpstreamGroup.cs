@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Millau.Discovery;
+using Millau.Tls;
 
 namespace Millau.Upstreams;
 
@@ -18,6 +19,7 @@ internal sealed class UpstreamGroup
         Services = services;
         var count = 0;
         foreach (var service in services) count += service.Instances.Length;
+        ClientAuthorities = [.. services.Select(s => s.ClientAuthority).OfType<ClientAuthority>()];
         _instances = new UpstreamInstance[count];
         foreach (var service in services)
         {
@@ -34,6 +36,12 @@ internal sealed class UpstreamGroup
     /// group, and which of them a request would meet is chance.
     /// </summary>
     public bool RedirectsToHttps { get; }
+
+    /// <summary>
+    /// The CAs that a request needs a client certificate of, each of them; empty if it needs none. If one service demands
+    /// one, all requests of the group do: which service a request would meet is chance.
+    /// </summary>
+    public ImmutableArray<ClientAuthority> ClientAuthorities { get; }
 
     /// <summary>An instance is on its way up, so that waiting may help.</summary>
     public bool IsStarting

@@ -50,6 +50,7 @@ internal sealed class UpstreamRegistry(
                 RedirectsToHttps = service.RedirectsToHttps,
                 Tls = tls.ForInstances(service.Name),
                 Retries = budgets[service.Name],
+                ClientAuthority = tls.ForClients(service.Name),
             };
             foreach (var instance in upstream.Instances) instance.Service = upstream;
             services.Add(upstream);

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Millau.Tls;
 
 namespace Millau.Upstreams;
 
@@ -17,6 +18,9 @@ internal sealed record UpstreamService(
 {
     /// <summary>A plain request for it is answered with the same address on https.</summary>
     public bool RedirectsToHttps { get; init; }
+
+    /// <summary>The CA that its clients need a certificate of; null if they need none.</summary>
+    public ClientAuthority? ClientAuthority { get; init; }
 
     /// <summary>How to speak TLS with the instances; null if they are spoken to in plain.</summary>
     public InstanceTls? Tls { get; init; }

@@ -51,6 +51,17 @@ public class TlsLabelsTests
     }
 
     [Fact]
+    public void A_CA_of_clients_needs_no_https_with_instances_and_is_never_taken_for_none()
+    {
+        var labels = Good(("millau.clientca", "secret:clients"));
+        Assert.Equal(new TlsLabels(null, "secret:clients"), labels.Tls);
+        Assert.EndsWith(" clientca=set", labels.ToString());
+        var reading = Read([("millau.clientca", " ")]);
+        Assert.Equal(LabelVerdict.Wrong, reading.Verdict);
+        Assert.Equal("millau.clientca", Assert.Single(reading.Problems).Label);
+    }
+
+    [Fact]
     public void Two_spellings_of_the_key_must_agree_and_it_stays_hidden()
     {
         var reading = Read([("millau.scheme", "https"), ("millau.servername", "a"), ("millau.clientcert", "QQ=="),

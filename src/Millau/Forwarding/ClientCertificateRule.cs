@@ -1,0 +1,36 @@
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http;
+using Millau.Routing;
+using Millau.Tls;
+using Millau.Upstreams;
+
+namespace Millau.Forwarding;
+
+/// <summary>
+/// Whether a request may go to a group of which a service lets in only clients with a certificate. What counts is the
+/// certificate of the connection and the CAs as they are now.
+/// </summary>
+internal sealed class ClientCertificateRule(TimeProvider time)
+{
+    /// <summary>Null if it may. The connection itself is in order: it may carry other requests.</summary>
+    public Refusal? Check(RequestContext context, UpstreamGroup group)
+    {
+        if (group.ClientAuthorities.IsEmpty || IsMet(context.Certificate, group)) return null;
+        if (context.Features.Get<ITlsHandshakeFeature>() is not { } tls)
+            return new(StatusCodes.Status403Forbidden, "Forbidden: a client certificate is required, and with it https");
+        // The handshake asked for what another host needs, or for nothing; on a connection for this host the client may
+        // have its certificate accepted (RFC 9110 section 15.5.20). HTTP/2 clients share connections between hosts.
+        if (!HostName.Bare(context.Host).Equals(CertificateStore.ToHost(tls.HostName), StringComparison.OrdinalIgnoreCase))
+            return new(StatusCodes.Status421MisdirectedRequest, "Misdirected request: this host needs a connection of its own, with a client certificate");
+        return new(StatusCodes.Status403Forbidden, "Forbidden: a client certificate is required");
+    }
+
+    // Each service trusts what it gets, so the certificate has to be from the CA of each of them.
+    private bool IsMet(ClientCertificate? shown, UpstreamGroup group)
+    {
+        if (shown is null) return false;
+        foreach (var authority in group.ClientAuthorities)
+            if (authority.Current is not { } current || !shown.IsValidFor(current, time.GetUtcNow())) return false;
+        return true;
+    }
+}
