@@ -57,7 +57,7 @@ public sealed class CertificateStoreTests : IDisposable
         Assert.Equal(
             ["private key in a label service=app", "private key in a label service=blog"],
             Warnings().Select(w => string.Join(' ', w.Split(' ')[..6])));
-        Assert.All(Warnings(), w => Assert.Contains("millau.key=secret:NAME", w));
+        Assert.All(Warnings(), w => Assert.Contains("write secret:NAME in the label", w));
     }
 
     [Fact]
