@@ -45,7 +45,7 @@ internal sealed record Options
                 throw new ArgumentException($"{args[i]}: unknown; bench/run --help lists what is allowed");
         }
 
-        string[] workloads = [.. Workload.All.Select(w => w.Name), StartBench.Name, RouteBench.Name];
+        string[] workloads = [.. Workload.All.Select(w => w.Name), StartBench.Name, RouteBench.Name, MetricsBench.Name];
         var artifacts = values.GetValueOrDefault("--artifacts", "artifacts/bench");
         return new Options
         {

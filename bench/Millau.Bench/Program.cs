@@ -55,6 +55,8 @@ if (loads.Count > 0 || options.Workloads.Contains(StartBench.Name))
 }
 if (options.Workloads.Contains(RouteBench.Name) && !options.CountSystemCalls)
     RouteBench.Run(options, report);
+if (options.Workloads.Contains(MetricsBench.Name) && !options.CountSystemCalls)
+    MetricsBench.Run(options, report);
 
 foreach (var problem in problems)
     report.Line($"- {problem}");

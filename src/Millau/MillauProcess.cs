@@ -62,6 +62,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         proxy.Https.Bind(settings.HttpsPort);
         DiscoveryMetrics.Add(proxy.Metrics, discovery, time);
         ProcessMetrics.Add(proxy.Metrics);
+        if (acme is not null) AcmeMetrics.Add(proxy.Metrics, () => acme.Status);
         using var watching = new CancellationTokenSource();
         Task discovering;
         try
