@@ -43,6 +43,8 @@ internal sealed class DemoMillau : IAsyncDisposable
         {
             ["/"] = HealthPages.Word(health),
             ["/health"] = HealthPages.Json(health),
+            ["/ui"] = UiPage.Create(),
+            ["/status"] = StatusPages.Json(new StatusReporter(proxy, null, discovery, health, dockerHost, [], TimeProvider.System)),
         };
         var telemetry = await TelemetryServer.StartAsync(0, pages, logging, IPAddress.Loopback);
         var millau = new DemoMillau(proxy, discovery, telemetry);

@@ -17,6 +17,9 @@ internal sealed class StandInService(string id, string name)
     /// <summary>Null for global mode.</summary>
     public int? Replicas { get; set; } = 1;
 
+    /// <summary>Published ports, as <c>ingress</c> or <c>host</c>.</summary>
+    public List<(int Target, int Published, string Mode)> Ports { get; } = [];
+
     /// <summary>Such as <c>updating</c>; null when there was no update.</summary>
     public string? UpdateState { get; set; }
 
@@ -38,6 +41,16 @@ internal sealed class StandInService(string id, string name)
                 : new JsonObject { ["Global"] = new JsonObject() },
         },
         ["UpdateStatus"] = UpdateState is null ? null : new JsonObject { ["State"] = UpdateState },
+        ["Endpoint"] = new JsonObject
+        {
+            ["Ports"] = new JsonArray([.. Ports.Select(p => (JsonNode)new JsonObject
+            {
+                ["Protocol"] = "tcp",
+                ["TargetPort"] = p.Target,
+                ["PublishedPort"] = p.Published,
+                ["PublishMode"] = p.Mode,
+            })]),
+        },
     };
 }
 
@@ -97,6 +110,9 @@ internal sealed class StandInContainer(string id, string name)
 
     public string NetworkMode { get; init; } = "default";
     public string StopSignal { get; init; } = "";
+
+    /// <summary>TCP ports that its image exposes.</summary>
+    public int[] Ports { get; init; } = [];
     public long Created { get; init; }
     public List<(StandInNetwork Network, string Address)> Attachments { get; } = [];
 
@@ -113,6 +129,7 @@ internal sealed class StandInContainer(string id, string name)
             var health => $" ({health})",
         },
         ["Created"] = Created,
+        ["Ports"] = new JsonArray([.. Ports.Select(p => (JsonNode)new JsonObject { ["PrivatePort"] = p, ["Type"] = "tcp" })]),
         ["HostConfig"] = new JsonObject { ["NetworkMode"] = NetworkMode },
         ["NetworkSettings"] = Networks(),
     };
@@ -121,7 +138,11 @@ internal sealed class StandInContainer(string id, string name)
     {
         ["Id"] = Id,
         ["Name"] = "/" + Name,
-        ["Config"] = new JsonObject { ["StopSignal"] = StopSignal.Length > 0 ? StopSignal : null },
+        ["Config"] = new JsonObject
+        {
+            ["StopSignal"] = StopSignal.Length > 0 ? StopSignal : null,
+            ["Labels"] = StandInJson.Map(Labels),
+        },
         ["HostConfig"] = new JsonObject { ["NetworkMode"] = NetworkMode },
         ["NetworkSettings"] = Networks(),
     };

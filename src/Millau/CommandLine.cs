@@ -16,6 +16,9 @@ internal static class CommandLine
 
         usage: millau                 run
                millau healthcheck     exit 0 if the instance on this host is up, else 1
+               millau status [--json] what is routed, what is not, and why
+               millau status HOST[/PATH] [METHOD]
+                                      what would become of a request
                millau --help          this text
                millau --version       the version
 
@@ -62,11 +65,33 @@ internal static class CommandLine
                 return Success;
             case ["healthcheck"]:
                 return await CheckHealthAsync(getenv, error).ConfigureAwait(false);
+            case ["status", "--json"]:
+                return await ShowStatusAsync(args[1..], getenv, output, error).ConfigureAwait(false);
+            case ["status", .. { Length: <= 2 } request] when !request.Any(a => a.StartsWith('-')):
+                return await ShowStatusAsync(request, getenv, output, error).ConfigureAwait(false);
             default:
                 error.WriteLine(
-                    $"millau: unknown arguments \"{string.Join(' ', args)}\"; allowed: none, healthcheck, --help, --version");
+                    $"millau: unknown arguments \"{string.Join(' ', args)}\"; allowed: none, healthcheck, status [--json | HOST[/PATH] [METHOD]], --help, --version");
                 return UsageError;
         }
+    }
+
+    private static async Task<int> ShowStatusAsync(
+        string[] request, Func<string, string?> getenv, TextWriter output, TextWriter error)
+    {
+        if (!Settings.TryRead(getenv, out var settings, out var reason))
+        {
+            error.WriteLine(reason);
+            return UsageError;
+        }
+
+        var port = settings.TelemetryPort;
+        return await (request switch
+        {
+            [] => Telemetry.StatusCommand.RunAsync(port, output, error),
+            ["--json"] => Telemetry.StatusCommand.PrintJsonAsync(port, output, error),
+            _ => Telemetry.StatusCommand.TryAsync(port, request[0], request.Length > 1 ? request[1] : "GET", output, error),
+        }).ConfigureAwait(false);
     }
 
     private static async Task<int> CheckHealthAsync(Func<string, string?> getenv, TextWriter error)

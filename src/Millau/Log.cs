@@ -121,6 +121,10 @@ internal static partial class Log
         "own networks unknown, going by the subnets of the own interfaces error=\"{Error}\" subnets={Subnets}")]
     public static partial void OwnNetworksUnknown(ILogger log, string error, string subnets);
 
+    [LoggerMessage(232, LogLevel.Warning,
+        "own ports are published in ingress mode, so the addresses of clients are lost: ports={Ports}; publish them in host mode")]
+    public static partial void OwnPortsInMesh(ILogger log, string ports);
+
     [LoggerMessage(240, LogLevel.Debug, "engine event type={Type} action={Action} id={Id}")]
     public static partial void EngineEvent(ILogger log, string? type, string action, string id);
 

@@ -56,6 +56,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
                 Endpoint = settings.Engine,
                 AllowedHosts = settings.AllowedHosts,
                 OwnPorts = [settings.HttpPort, settings.HttpsPort, settings.TelemetryPort],
+                ClientPorts = [settings.HttpPort, settings.HttpsPort],
             }, logging.CreateLogger("Millau.Discovery"), time, Apply);
         // Told of from the start, though they open only when there is something to route.
         proxy.Http.Bind(settings.HttpPort);
@@ -63,6 +64,9 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         DiscoveryMetrics.Add(proxy.Metrics, discovery, time);
         ProcessMetrics.Add(proxy.Metrics);
         if (acme is not null) AcmeMetrics.Add(proxy.Metrics, () => acme.Status);
+        var status = new StatusReporter(
+            proxy, acme, discovery, health, settings.Engine.Text,
+            [new("http", settings.HttpPort), new("https", settings.HttpsPort), new("telemetry", settings.TelemetryPort)], time);
         using var watching = new CancellationTokenSource();
         Task discovering;
         try
@@ -72,6 +76,8 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
                 ["/"] = HealthPages.Word(health),
                 ["/health"] = HealthPages.Json(health),
                 ["/metrics"] = proxy.Metrics.AnswerAsync,
+                ["/status"] = StatusPages.Json(status),
+                ["/ui"] = UiPage.Create(),
             };
             await using var telemetry = await TelemetryServer.StartAsync(settings.TelemetryPort, pages, logging)
                 .ConfigureAwait(false);

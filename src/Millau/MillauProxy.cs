@@ -112,6 +112,9 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <summary>All instances of the latest catalog, for those who watch. Any thread.</summary>
     public IEnumerable<UpstreamInstance> Instances => _upstreams.Instances;
 
+    /// <summary>What the routes are made of now, for those who watch. Any thread.</summary>
+    public RoutesSnapshot Routes => _routes.Snapshot;
+
     /// <summary>Makes a catalog effective. One caller at a time.</summary>
     public void Apply(ServiceCatalog catalog)
     {

@@ -26,6 +26,9 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
 
     public EngineFault? Fault => _state.Fault;
 
+    /// <inheritdoc cref="WatchState.Complaint"/>
+    public EngineFault? Complaint => _state.Complaint;
+
     public TimeSpan NextDue => _isReading ? Never : _due;
 
     /// <summary>Set when a read found a container come or gone; the loop asks whether an event had said so.</summary>

@@ -8,6 +8,10 @@ namespace Millau.Discovery;
 /// </summary>
 internal static class Diagnosis
 {
+    /// <summary>Codes of those that do not ask to be routed.</summary>
+    public const string NoLabels = "no-labels";
+    public const string Disabled = "disabled";
+
     /// <summary>Everything there is to say, the worst first.</summary>
     /// <param name="found">The service as Docker shows it.</param>
     /// <param name="reading">What its labels say.</param>
@@ -43,14 +47,14 @@ internal static class Diagnosis
         {
             problems.Add(isSwarm
                 ? new("labels-on-containers", isRouted ? ProblemSeverity.Warning : ProblemSeverity.Error,
-                    Sentence(found.Notice),
-                    "Move them from labels: to deploy.labels: in the stack file (docker service update --label-add), and deploy again.")
+                    $"Set on the containers, where a Swarm does not look: {Names(found.Notice)}.",
+                    "In the stack file, move them from labels: to deploy.labels: and deploy again.")
                 : new("labels-differ", ProblemSeverity.Warning, Sentence(found.Notice),
                     "Recreate the containers, so that all have the same labels."));
         }
         else if (!reading.HasAny)
         {
-            problems.Add(new("no-labels", ProblemSeverity.Info, "It has no millau labels, so it does not ask to be routed.",
+            problems.Add(new(NoLabels, ProblemSeverity.Info, "It has no millau labels, so it does not ask to be routed.",
                 $"To route it, add millau.enabled=true and millau.port={PortHint(found) ?? "PORT"} {place}."));
         }
 
@@ -61,7 +65,7 @@ internal static class Diagnosis
     }
 
     private static Problem Off(LabelReading reading, string place) => reading.IsDisabled
-        ? new("disabled", ProblemSeverity.Info, "millau.enabled is false.", "Set millau.enabled=true to route it.")
+        ? new(Disabled, ProblemSeverity.Info, "millau.enabled is false.", "Set millau.enabled=true to route it.")
         : new("not-enabled", ProblemSeverity.Warning, "It has millau labels, but not millau.enabled=true.",
             $"Add millau.enabled=true {place}.");
 
@@ -134,6 +138,9 @@ internal static class Diagnosis
 
     private static string? PortHint(FoundService found) =>
         found.ExposedPorts.Length == 1 ? $"{found.ExposedPorts[0]}" : null;
+
+    /// <summary>The labels that a notice names.</summary>
+    private static string Names(string notice) => notice.IndexOf(':') is > 0 and var end ? notice[..end] : notice;
 
     private static string Sentence(string text) => text is [.., '.'] ? text : text + ".";
 }

@@ -10,6 +10,9 @@ internal sealed record DiscoveryOptions
     /// <summary>The id of the container that Millau runs in; null outside a container.</summary>
     public string? OwnContainerId { get; init; } = OwnContainer.FindId();
 
+    /// <summary>The ports that clients connect to, in the container: published through the mesh, they are worth a word.</summary>
+    public ImmutableArray<int> ClientPorts { get; init; } = [];
+
     public DiscoveryTiming Timing { get; init; } = new();
 
     /// <summary>Which stack may claim which hosts; null if each may claim all.</summary>

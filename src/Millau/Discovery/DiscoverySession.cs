@@ -32,7 +32,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
     /// <param name="cancellation">Ends the session with an <see cref="OperationCanceledException"/>.</param>
     public async Task<EngineFault> RunAsync(Action onConnected, CancellationToken cancellation)
     {
-        await using var registration = cancellation.UnsafeRegister(
+        var registration = cancellation.UnsafeRegister(
             static end => ((CancellationTokenSource)end!).Cancel(), _end);
         EngineEventStream? stream = null;
         try
@@ -49,6 +49,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
                 return reach.Fault!;
             Log.EngineConnected(
                 state.Log, state.Options.Endpoint.Text, state.Engine.Server, state.Engine.ApiVersion);
+            state.EventsFault = events.Fault;
             if (events.Fault is { } forbidden)
                 Log.PathForbidden(state.Log, forbidden.ToString(), "events, so changes are found by reading alone");
             onConnected();
@@ -70,6 +71,8 @@ internal sealed class DiscoverySession(DiscoveryState state)
             await Task.WhenAll(_running);
             state.Swarm.OnReadLost();
             state.Containers.OnReadLost();
+            // Before what it would cancel.
+            await registration.DisposeAsync();
             _end.Dispose();
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 
 namespace Millau.Discovery;
@@ -14,6 +15,7 @@ internal sealed class DiscoveryState
     private TimeSpan? _askReachAt;
     private string? _reachFault;
     private bool _isReachDue;
+    private ImmutableArray<int> _meshPorts = [];
     private volatile DiscoveryHealth _health = DiscoveryHealth.Initial;
 
     public DiscoveryState(DiscoveryOptions options, ILogger log, TimeProvider time, Action<ServiceCatalog> publish)
@@ -46,21 +48,57 @@ internal sealed class DiscoveryState
 
     public Task FirstRead => _firstRead.Task;
 
-    public DiscoveryHealth Health
-    {
-        get => _health;
-        set => _health = value;
-    }
+    public DiscoveryHealth Health => _health;
+
+    /// <summary>Why there is no event stream, though there is a connection; null if there is one.</summary>
+    public EngineFault? EventsFault { get; set; }
 
     private bool HasRead => Swarm.HasRead && Containers.HasRead;
 
     private EngineFault? Fault => Swarm.Fault ?? Containers.Fault;
 
     /// <summary>After a read: the Engine answers. It counts once all was read, also if a part is old since.</summary>
-    public void SetHealth() => Health = new DiscoveryHealth(
+    public void SetHealth() => SetHealth(
         HasRead,
         Fault is null && HasRead ? Time.GetUtcNow() : Health.LastRead,
         Fault?.ToString() ?? (HasRead ? "" : Health.LastError));
+
+    /// <summary>After the connection was lost, or not made. A stream that merely ended is no outage.</summary>
+    public void SetLost(bool wasConnected, string error) =>
+        SetHealth(wasConnected && Health.IsReachable, Health.LastRead, error);
+
+    private void SetHealth(bool isReachable, DateTimeOffset? lastRead, string lastError)
+    {
+        var since = Health.IsReachable == isReachable ? Health.Since : null;
+        _health = new DiscoveryHealth(isReachable, lastRead, lastError)
+        {
+            Since = since ?? Time.GetUtcNow(),
+            Server = Engine.Server,
+            ApiVersion = Engine.ApiVersion,
+            Networks = Reach.Describe(),
+            Problems = [.. Problems(isReachable, lastError)],
+        };
+    }
+
+    private IEnumerable<Problem> Problems(bool isReachable, string lastError)
+    {
+        if (!isReachable)
+            yield return EngineProblems.Unreachable(Options.Endpoint.Text, lastError);
+        if (Swarm.Complaint is { } swarm)
+            yield return EngineProblems.OfList(swarm, "Swarm services");
+        if (Containers.Complaint is { } containers)
+            yield return EngineProblems.OfList(containers, "plain containers");
+        if (EventsFault is { } events)
+            yield return EngineProblems.Forbidden(events, "changes are found by reading alone, twice a second");
+        if (Reach.Fault is { } networks)
+            yield return EngineProblems.OwnNetworksUnknown(networks, Reach.Describe());
+        var mesh = Reach.OwnServiceId is { } own ? Swarm.MeshPortsOf(own, Options.ClientPorts) : [];
+        if (!mesh.AsSpan().SequenceEqual(_meshPorts.AsSpan()) && !mesh.IsEmpty)
+            Millau.Log.OwnPortsInMesh(Log, string.Join(',', mesh));
+        _meshPorts = mesh;
+        if (!mesh.IsEmpty)
+            yield return EngineProblems.IngressMode(mesh);
+    }
 
     /// <summary>Takes over which networks can be reached; a guess does not replace what is known.</summary>
     public void SetReach(Reach reach)

@@ -77,12 +77,7 @@ internal sealed class DockerDiscovery : IDisposable
                 Log.EngineUnreachable(_log, _state.Options.Endpoint.Text, fault.ToString());
             else
                 Log.EngineStillUnreachable(_log, fault.ToString(), failures);
-            // A stream that merely ended is no outage; an Engine that cannot be connected to is.
-            _state.Health = _state.Health with
-            {
-                IsReachable = isConnected && _state.Health.IsReachable,
-                LastError = fault.ToString(),
-            };
+            _state.SetLost(isConnected, fault.ToString());
 
             if (isConnected && _state.Clock.Now - started > _timing.BackoffAtMost)
                 backoff = _timing.BackoffAtLeast;

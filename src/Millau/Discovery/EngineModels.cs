@@ -95,7 +95,10 @@ internal sealed record ContainerDetailModel(
     HostConfigModel? HostConfig,
     NetworkSettingsModel? NetworkSettings);
 
-internal sealed record ContainerConfigModel(string? StopSignal);
+internal sealed record ContainerConfigModel(string? StopSignal)
+{
+    public Dictionary<string, string?>? Labels { get; init; }
+}
 
 /// <summary>One of <c>GET /networks</c>.</summary>
 internal sealed record NetworkModel(string? Id, string? Name, string? Driver, string? Scope);

@@ -14,8 +14,13 @@ internal sealed record Reach(
     ImmutableDictionary<string, string> Networks, ImmutableArray<IPNetwork> Subnets, bool IsHost,
     EngineFault? Fault = null)
 {
+    private const string ServiceIdLabel = "com.docker.swarm.service.id";
+
     /// <summary>The mesh of published ports: every task may be on it, yet nothing is served there.</summary>
     private const string Ingress = "ingress";
+
+    /// <summary>The Swarm service that this process belongs to; null outside one, or if that cannot be read.</summary>
+    public string? OwnServiceId { get; init; }
 
     public static readonly Reach Nothing = new(ImmutableDictionary<string, string>.Empty, [], false);
 
@@ -43,17 +48,22 @@ internal sealed record Reach(
     public static async Task<EngineAnswer<Reach>> ReadAsync(
         EngineClient engine, string? ownContainerId, CancellationToken cancellation)
     {
+        string? serviceId = null;
         if (ownContainerId is not null)
         {
             var own = await engine.GetContainerAsync(ownContainerId, cancellation);
             if (own.Value is null)
                 return FromInterfaces(own.Fault!);
+            serviceId = own.Value.Config?.Labels?.GetValueOrDefault(ServiceIdLabel);
             if (own.Value.HostConfig?.NetworkMode != "host")
                 return new Reach(
                     (own.Value.NetworkSettings?.Networks ?? [])
                     .Where(n => !string.IsNullOrEmpty(n.Value?.NetworkId) && n.Key != Ingress)
                     .ToImmutableDictionary(n => n.Value!.NetworkId!, n => n.Key),
-                    [], false);
+                    [], false)
+                {
+                    OwnServiceId = serviceId,
+                };
         }
 
         var networks = await engine.GetNetworksAsync(cancellation);
@@ -63,7 +73,10 @@ internal sealed record Reach(
             networks.Value.Where(n => n is { Id.Length: > 0, Driver: "bridge" })
                 .DistinctBy(n => n!.Id)
                 .ToImmutableDictionary(n => n!.Id!, n => n!.Name ?? n.Id!),
-            [], true);
+            [], true)
+        {
+            OwnServiceId = serviceId,
+        };
     }
 
     private static EngineAnswer<Reach> FromInterfaces(EngineFault fault)

@@ -52,8 +52,9 @@ internal static class SwarmModel
         (service.Endpoint?.Ports ?? []).Where(p => p is { Protocol: "tcp", TargetPort: > 0 }).Select(p => p!.TargetPort);
 
     /// <summary>The ports that the service publishes through the mesh, which hides the addresses of clients.</summary>
-    public static IEnumerable<int> MeshPorts(ServiceModel service) =>
-        (service.Endpoint?.Ports ?? []).Where(p => p is { PublishMode: "ingress", PublishedPort: > 0 })
+    public static IEnumerable<int> MeshPorts(ServiceModel service, ImmutableArray<int> targets) =>
+        (service.Endpoint?.Ports ?? [])
+        .Where(p => p is { PublishMode: "ingress", PublishedPort: > 0 } && targets.Contains(p.TargetPort))
         .Select(p => p!.PublishedPort).Distinct().Order();
 
     public static bool IsRunning(TaskModel task) => task.Status?.State == Running;

@@ -41,6 +41,9 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     /// <summary>Why what is known may be old; null when it is current.</summary>
     public EngineFault? Fault => _state.Fault;
 
+    /// <inheritdoc cref="WatchState.Complaint"/>
+    public EngineFault? Complaint => _state.Complaint;
+
     public TimeSpan NextDue => _isReading ? Never : Min(_allDue, Min(_servicesDue, _tasksDue));
 
     /// <summary>Set when a read found a service created, changed or removed; the loop asks whether an event had said so.</summary>
@@ -181,9 +184,11 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             yield return ToService(id, service, true, containers, now);
     }
 
-    /// <summary>The ports that a service publishes through the mesh.</summary>
-    public ImmutableArray<int> MeshPortsOf(string serviceId) =>
-        _services.TryGetValue(serviceId, out var service) ? [.. SwarmModel.MeshPorts(service)] : [];
+    /// <summary>Those of a service's ports that it publishes through the mesh, as seen from outside.</summary>
+    /// <param name="serviceId">Any.</param>
+    /// <param name="targets">The ports in the container that are asked for.</param>
+    public ImmutableArray<int> MeshPortsOf(string serviceId, ImmutableArray<int> targets) =>
+        _services.TryGetValue(serviceId, out var service) ? [.. SwarmModel.MeshPorts(service, targets)] : [];
 
     private FoundService ToService(
         string id, ServiceModel service, bool isRemoved, ContainerWatcher containers, TimeSpan now)

@@ -32,6 +32,9 @@ internal sealed class WatchState(string what, DiscoveryTiming timing, ILogger lo
     /// <summary>Why what is known may be old; null when it is current, or cannot be had at all.</summary>
     public EngineFault? Fault { get; private set; }
 
+    /// <summary>Why the lists cannot be had as they should, for people; null if they can.</summary>
+    public EngineFault? Complaint { get; private set; }
+
     public bool HasEvents { get; set; } = true;
 
     public void OnRead()
@@ -45,6 +48,7 @@ internal sealed class WatchState(string what, DiscoveryTiming timing, ILogger lo
         _wasGood = true;
         HasRead = true;
         Fault = null;
+        Complaint = null;
     }
 
     public Verdict OnFault(EngineFault fault, TimeSpan now)
@@ -68,6 +72,7 @@ internal sealed class WatchState(string what, DiscoveryTiming timing, ILogger lo
         _said = text;
         _failures++;
         Fault = null;
+        Complaint = fault;
         _askSeldom = null;
         switch (fault.Kind)
         {

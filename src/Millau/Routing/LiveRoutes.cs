@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Millau.Discovery;
 using Millau.Upstreams;
 
@@ -10,8 +11,12 @@ namespace Millau.Routing;
 internal sealed class LiveRoutes(UpstreamRegistry upstreams)
 {
     private volatile RouteTable _table = RouteTable.Empty;
+    private volatile RoutesSnapshot _snapshot = RoutesSnapshot.Empty;
 
     public RouteTable Table => _table;
+
+    /// <summary>What the table was made of, for people. Requests do not read it.</summary>
+    public RoutesSnapshot Snapshot => _snapshot;
 
     /// <summary>
     /// Makes a catalog effective. One caller at a time. First the new routes, then the end of what they no longer lead
@@ -21,6 +26,15 @@ internal sealed class LiveRoutes(UpstreamRegistry upstreams)
     {
         var update = upstreams.Take(catalog);
         _table = RouteTableBuilder.Build(catalog, update.Services);
+        _snapshot = new RoutesSnapshot(catalog, update.Services);
         upstreams.Finish(update);
     }
+}
+
+/// <summary>What the routes of one moment were made of. Immutable, but for the state of the instances.</summary>
+/// <param name="Catalog">What discovery found.</param>
+/// <param name="Upstreams">The i-th belongs to the i-th service of the catalog.</param>
+internal sealed record RoutesSnapshot(ServiceCatalog Catalog, ImmutableArray<UpstreamService> Upstreams)
+{
+    public static readonly RoutesSnapshot Empty = new(ServiceCatalog.Empty, []);
 }

@@ -15,7 +15,8 @@ internal sealed class Health
     /// <summary>Every listener is bound.</summary>
     public const string Listeners = "listeners";
 
-    private const string Serving = "serving";
+    /// <summary>Not on the way out.</summary>
+    public const string Serving = "serving";
 
     private readonly Lock _lock = new();
     private readonly TimeProvider _time;

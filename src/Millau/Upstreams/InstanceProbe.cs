@@ -28,6 +28,7 @@ internal sealed class InstanceProbe(
         for (var attempt = 1; !instance.IsRetired; attempt++)
         {
             var result = await TryConnectAsync(instance).ConfigureAwait(false);
+            instance.ProbeError = result.Error;
             if (result.IsConnected)
             {
                 // A request that came before the port was open may have left it out: that no longer holds.
@@ -41,6 +42,7 @@ internal sealed class InstanceProbe(
             if (result.TlsFailure is { } reason && attempt >= TlsAttempts && instance.Service.Tls?.Current is not null)
             {
                 instance.IsAccepting = true;
+                instance.Tally.Failed(reason, time.GetUtcNow());
                 if (instance.LeaveOut())
                     Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason,
                         instance.Service.Retry.TotalSeconds);

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Millau.Discovery;
 
 namespace Millau.Upstreams;
@@ -23,6 +24,7 @@ internal sealed class UpstreamInstance
     private volatile UpstreamService? _service;
     private long _leftOutUntil;
     private long _startedAt;
+    private volatile int _probeError;
 
     public UpstreamInstance(string id, string name, IPEndPoint endPoint, UpstreamHeartbeat heartbeat)
     {
@@ -61,6 +63,19 @@ internal sealed class UpstreamInstance
         get => _accepting;
         set => _accepting = value;
     }
+
+    /// <summary>What its port said to the last probe; success before the first, and once it accepts. For people.</summary>
+    public SocketError ProbeError
+    {
+        get => (SocketError)_probeError;
+        set => _probeError = (int)value;
+    }
+
+    /// <summary>Since it was first seen, or last started.</summary>
+    public TimeSpan StartedFor => TimeSpan.FromMilliseconds(_heartbeat.Now - Volatile.Read(ref _startedAt));
+
+    /// <summary>How much longer it is left out; zero if it is not.</summary>
+    public TimeSpan LeftOutFor => TimeSpan.FromMilliseconds(Math.Max(0, LeftOutUntil - _heartbeat.Now));
 
     /// <summary>No longer in the catalog: what is under way ends, nothing begins.</summary>
     public bool IsRetired => _retired;

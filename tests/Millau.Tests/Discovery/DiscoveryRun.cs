@@ -61,13 +61,14 @@ internal sealed class DiscoveryRun : IAsyncDisposable, ILogger
     };
 
     /// <summary>The stand-in is the caller's to dispose of.</summary>
-    public static DiscoveryRun Start(EngineStandIn engine, DiscoveryTiming? timing = null, string? ownContainerId = null)
+    public static DiscoveryRun Start(EngineStandIn engine, DiscoveryTiming? timing = null, string? ownContainerId = null, params ImmutableArray<int> clientPorts)
     {
         Assert.True(EngineEndpoint.TryParse(engine.DockerHost, null, null, out var endpoint, out var error), error);
         var run = new DiscoveryRun(engine, new DiscoveryOptions
         {
             Endpoint = endpoint!,
             OwnContainerId = ownContainerId,
+            ClientPorts = clientPorts,
             Timing = timing ?? Quick,
         });
         run._running = Task.Run(() => run._discovery.RunAsync(run._stop.Token));
