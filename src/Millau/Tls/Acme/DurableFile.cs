@@ -59,19 +59,20 @@ internal static class DurableFile
     /// <summary>.NET opens no directories, and the name of a new file is safe only when its directory is.</summary>
     private static void Flush(string directory)
     {
-        var handle = Open(Encoding.UTF8.GetBytes(directory + '\0'), 0);
+        var handle = Open(Encoding.UTF8.GetBytes(directory + '\0'), 0, 0);
         if (handle < 0) return;
         // Some file systems cannot; they have nothing to flush then.
         _ = FSync(handle);
         _ = Close(handle);
     }
 
-    [DllImport("libc", EntryPoint = "open")]
-    private static extern int Open(byte[] path, int flags);
+    // The runtime's own layer over libc: it is part of the native binary, so that nothing is looked for by name at run time.
+    [DllImport("libSystem.Native", EntryPoint = "SystemNative_Open")]
+    private static extern nint Open(byte[] path, int flags, int mode);
 
-    [DllImport("libc", EntryPoint = "fsync")]
-    private static extern int FSync(int handle);
+    [DllImport("libSystem.Native", EntryPoint = "SystemNative_FSync")]
+    private static extern int FSync(nint handle);
 
-    [DllImport("libc", EntryPoint = "close")]
-    private static extern int Close(int handle);
+    [DllImport("libSystem.Native", EntryPoint = "SystemNative_Close")]
+    private static extern int Close(nint handle);
 }

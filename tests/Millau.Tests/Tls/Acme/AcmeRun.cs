@@ -13,6 +13,7 @@ internal sealed class AcmeRun : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly AcmeHttp _http;
     private readonly Task _running;
+    private ServiceCatalog _wanted = ServiceCatalog.Empty;
 
     public AcmeRun(ScriptedCa ca, FakeTimeProvider time, string data, string? profile = null, Func<string, bool>? isCovered = null)
     {
@@ -37,8 +38,11 @@ internal sealed class AcmeRun : IAsyncDisposable
 
     public AcmeNameStatus this[string name] => Status.Names.Single(n => n.Name == name);
 
-    public void Want(params (string Service, string[] Hosts)[] services) => Scheduler.Apply(new ServiceCatalog(
-        [.. services.Select(s => TestProxy.Service(s.Service) with { Hosts = [.. s.Hosts] })]));
+    public void Want(params (string Service, string[] Hosts)[] services)
+    {
+        _wanted = new ServiceCatalog([.. services.Select(s => TestProxy.Service(s.Service) with { Hosts = [.. s.Hosts] })]);
+        Scheduler.Apply(_wanted);
+    }
 
     /// <summary>Waits until a name stands so.</summary>
     public Task UntilAsync(string name, AcmeNameState state) => UntilAsync(
@@ -47,13 +51,16 @@ internal sealed class AcmeRun : IAsyncDisposable
 
     public Task UntilAsync(Func<bool> condition, string what) => Eventually.TrueAsync(condition, $"not so: {what}");
 
-    /// <summary>Lets time pass in steps until something is so.</summary>
-    public Task PassUntilAsync(TimeSpan step, Func<bool> condition, string what) => Eventually.TrueAsync(() =>
+    /// <summary>
+    /// Lets time pass in one step, wakes the loop (a sleep that began just then would be too long), and waits until
+    /// something is so.
+    /// </summary>
+    public Task PassAsync(TimeSpan time, Func<bool> condition, string what)
     {
-        if (condition()) return true;
-        Time.Advance(step);
-        return false;
-    }, $"not so: {what}");
+        Time.Advance(time);
+        Scheduler.Apply(_wanted);
+        return UntilAsync(condition, what);
+    }
 
     public async ValueTask DisposeAsync()
     {
