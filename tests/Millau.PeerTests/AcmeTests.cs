@@ -199,7 +199,6 @@ public class AcmeTests
 
             await pebble.CertifiedAsync(() => run.Log, "shop.millau-peer.org");
             Assert.Contains("acme state cannot be written", run.Log);
-            Assert.Contains("No space left on device", run.Log);
             File.Delete(filler);
             await Until.TrueAsync(() => run.Log.Contains("acme state is written again"), "written", TimeSpan.FromSeconds(100));
         }
