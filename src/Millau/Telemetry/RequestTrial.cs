@@ -42,7 +42,7 @@ internal static class RequestTrial
         var walk = table.Match(context.Host, context.Target.Path);
         var repeatable = RetryRule.IsIdempotent(request.Method);
         var triedLeftOut = false;
-        var chosen = walk.Current is null ? null : InstanceSelector.Choose(walk, [], repeatable, ref triedLeftOut);
+        var chosen = walk.Current is null ? null : InstanceSelector.Choose(walk, [], repeatable, ref triedLeftOut, out _);
         var starting = walk.Current is null ? null : InstanceSelector.FindStarting(walk);
 
         var unhealthy = routes.Catalog.Seen.SelectMany(s => s.Unhealthy).ToHashSet(StringComparer.Ordinal);
