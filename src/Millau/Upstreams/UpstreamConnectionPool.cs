@@ -46,14 +46,19 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
             connection.Dispose();
             return;
         }
-        bool closed;
+        bool ended;
         lock (_lock)
         {
-            closed = _closed;
-            if (!closed) _idle.Add(connection);
+            ended = _closed;
+            if (!ended)
+            {
+                _idle.Add(connection);
+                // It may have ended between its going idle and its being in the list, where CloseIdle looked for it. Asked
+                // while nobody can take it: what is lent again has begun another receive.
+                ended = connection.IsEnded;
+            }
         }
-        // It may have ended between its going idle and its being in the list, where CloseIdle looked for it.
-        if (closed || connection.IsEnded) CloseIdle(connection);
+        if (ended) CloseIdle(connection);
     }
 
     /// <summary>
