@@ -21,7 +21,7 @@ internal static class PemPair
         {
             chain.ImportFromPem(certificatePem);
         }
-        catch (CryptographicException)
+        catch (Exception e) when (e is CryptographicException or PlatformNotSupportedException)
         {
             problem = "the certificate cannot be read: a CERTIFICATE block of the PEM is broken";
             return false;
@@ -48,7 +48,7 @@ internal static class PemPair
             // The key is well formed, but another kind of key or of another certificate.
             problem = "the key does not belong to the certificate (the first, if there are several)";
         }
-        catch (CryptographicException)
+        catch (Exception e) when (e is CryptographicException or PlatformNotSupportedException)
         {
             problem = "the key cannot be read: its PEM block is broken, or of another kind than the certificate's";
         }
