@@ -49,7 +49,7 @@ public class EngineProblemsTests
         });
 
         await using var run = DiscoveryRun.Start(engine);
-        await run.Until(() => Codes(run).Contains("engine-forbidden"), "forbidden");
+        await run.Until(() => run.Health.IsReachable && Codes(run).Contains("engine-forbidden"), "forbidden");
 
         var problem = Assert.Single(run.Health.Problems);
         Assert.Contains("GET /services", problem.Text, StringComparison.Ordinal);
@@ -67,7 +67,7 @@ public class EngineProblemsTests
         engine.NotManager = "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state.";
 
         await using var run = DiscoveryRun.Start(engine);
-        await run.Until(() => Codes(run).Contains("not-a-manager"), "a worker");
+        await run.Until(() => run.Health.IsReachable && Codes(run).Contains("not-a-manager"), "a worker");
 
         Assert.Contains("Place Millau on a manager", Assert.Single(run.Health.Problems).Advice, StringComparison.Ordinal);
     }

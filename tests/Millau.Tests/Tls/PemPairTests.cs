@@ -39,6 +39,20 @@ public class PemPairTests
     }
 
     [Fact]
+    public void A_key_on_an_unknown_curve_is_a_key_that_cannot_be_read()
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var certificate = TestCertificate.Request(key, "a.test").CreateSelfSigned(From, To);
+        var der = key.ExportPkcs8PrivateKey();
+        // The last byte of prime256v1's object identifier, 1.2.840.10045.3.1.7.
+        der[der.AsSpan().IndexOf(new byte[] { 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 }) + 7] = 0x7F;
+
+        Assert.False(PemPair.TryLoad(
+            certificate.ExportCertificatePem(), PemEncoding.WriteString("PRIVATE KEY", der), out _, out var problem));
+        Assert.StartsWith("the key cannot be read", problem);
+    }
+
+    [Fact]
     public void A_chain_is_shown_in_its_order_and_without_its_root_and_strangers()
     {
         using var rootKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
