@@ -27,6 +27,8 @@ internal sealed class UpstreamGroup
             count -= service.Instances.Length;
             RedirectsToHttps |= service.RedirectsToHttps;
         }
+        // Tables change often and groups with them: if each began anew, its first instance would get more than the others.
+        if (_instances.Length > 0) _turn = _instances[0].LastTurn;
     }
 
     public ImmutableArray<UpstreamService> Services { get; }
@@ -62,7 +64,9 @@ internal sealed class UpstreamGroup
     public UpstreamInstance? Pick(List<UpstreamInstance> tried)
     {
         if (_instances.Length == 0) return null;
-        var next = _instances[Interlocked.Increment(ref _turn) % (uint)_instances.Length];
+        var turn = Interlocked.Increment(ref _turn);
+        _instances[0].LastTurn = turn;
+        var next = _instances[turn % (uint)_instances.Length];
         if (next.IsReady && !tried.Contains(next)) return next;
         return PickOther(tried, static i => i.IsReady) ?? PickOther(tried, static i => i.IsLastResort);
     }

@@ -44,6 +44,12 @@ internal sealed class UpstreamInstance
     /// <summary>What it did so far.</summary>
     public InstanceTally Tally { get; } = new();
 
+    /// <summary>
+    /// Where round-robin stood in the group whose first instance this is, so that the group of the next table goes on there.
+    /// Written by each request without a lock: what is lost does not matter.
+    /// </summary>
+    public uint LastTurn { get; set; } = uint.MaxValue;
+
     /// <summary>The service it belongs to, as its labels stand now.</summary>
     public UpstreamService Service
     {

@@ -23,6 +23,17 @@ public sealed class UpstreamGroupTests : IDisposable
     }
 
     [Fact]
+    public void A_group_made_anew_goes_on_where_the_one_before_it_stood()
+    {
+        var service = Service("app", 3);
+        var picks = new List<UpstreamInstance>();
+
+        for (var i = 0; i < 6; i++) picks.Add(new UpstreamGroup([service]).Pick(None)!);
+
+        Assert.Equal([.. service.Instances, .. service.Instances], picks);
+    }
+
+    [Fact]
     public void The_share_of_one_that_is_out_is_spread_evenly()
     {
         var service = Service("app", 4);
