@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -25,16 +26,20 @@ internal sealed partial class EngineStandIn : IAsyncDisposable
 
     public int Port { get; }
 
+    /// <summary>What the container's labels have as certificate; set before a Millau is started.</summary>
+    public BenchCertificate? Certificate { get; set; }
+
     public static async Task<EngineStandIn> StartAsync(int originPort)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         var app = builder.Build();
-        app.Run(context => AnswerAsync(context, originPort));
+        EngineStandIn? engine = null;
+        app.Run(context => AnswerAsync(context, originPort, engine!.Certificate));
         await app.StartAsync();
         var address = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        return new EngineStandIn(app, new Uri(address).Port);
+        return engine = new EngineStandIn(app, new Uri(address).Port);
     }
 
     public async ValueTask DisposeAsync()
@@ -44,7 +49,7 @@ internal sealed partial class EngineStandIn : IAsyncDisposable
         await _app.DisposeAsync();
     }
 
-    private static async Task AnswerAsync(HttpContext context, int originPort)
+    private static async Task AnswerAsync(HttpContext context, int originPort, BenchCertificate? certificate)
     {
         var path = ApiVersion().Replace(context.Request.Path.Value!, "");
         context.Response.Headers["Api-Version"] = "1.41";
@@ -68,8 +73,8 @@ internal sealed partial class EngineStandIn : IAsyncDisposable
             "/info" => (200, """
                 {"ID":"BENCH","Name":"bench","ServerVersion":"20.10.24","Swarm":{"NodeID":"","LocalNodeState":"inactive","ControlAvailable":false}}
                 """),
-            "/containers/json" => (200, $"[{Container(originPort)}]"),
-            $"/containers/{ContainerId}/json" => (200, ContainerDetails(originPort)),
+            "/containers/json" => (200, $"[{Container(originPort, certificate)}]"),
+            $"/containers/{ContainerId}/json" => (200, ContainerDetails(originPort, certificate)),
             "/networks" => (200, $$"""[{"Name":"bridge","Id":"{{NetworkId}}","Driver":"bridge","Scope":"local"}]"""),
             "/services" or "/tasks" or "/nodes" or "/configs" =>
                 (503, """{"message":"This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again."}"""),
@@ -80,21 +85,28 @@ internal sealed partial class EngineStandIn : IAsyncDisposable
         await context.Response.WriteAsync(body);
     }
 
-    private static string Labels(int originPort) => $$"""{"millau.enabled":"true","millau.port":"{{originPort}}"}""";
+    private static string Labels(int originPort, BenchCertificate? certificate) => certificate is null
+        ? $$"""{"millau.enabled":"true","millau.port":"{{originPort}}"}"""
+        : $$"""
+          {"millau.enabled":"true","millau.port":"{{originPort}}","millau.cert":"{{Base64(certificate.Certificate)}}",
+          "millau.key":"{{Base64(certificate.Key)}}"}
+          """;
+
+    private static string Base64(string text) => Convert.ToBase64String(Encoding.ASCII.GetBytes(text));
 
     private static string Networks =>
         $$"""{"Networks":{"bridge":{"NetworkID":"{{NetworkId}}","IPAddress":"127.0.0.1","IPPrefixLen":8} } }""";
 
-    private static string Container(int originPort) =>
+    private static string Container(int originPort, BenchCertificate? certificate) =>
         $$"""
-          {"Id":"{{ContainerId}}","Names":["/origin"],"Image":"origin","State":"running","Status":"Up 1 minute","Labels":{{Labels(originPort)}},
+          {"Id":"{{ContainerId}}","Names":["/origin"],"Image":"origin","State":"running","Status":"Up 1 minute","Labels":{{Labels(originPort, certificate)}},
           "HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{{Networks}}}
           """;
 
-    private static string ContainerDetails(int originPort) =>
+    private static string ContainerDetails(int originPort, BenchCertificate? certificate) =>
         $$"""
           {"Id":"{{ContainerId}}","Name":"/origin","State":{"Status":"running","Running":true},
-          "Config":{"Labels":{{Labels(originPort)}}},"HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{{Networks}}}
+          "Config":{"Labels":{{Labels(originPort, certificate)}}},"HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{{Networks}}}
           """;
 
     [GeneratedRegex(@"^/v\d+\.\d+")]

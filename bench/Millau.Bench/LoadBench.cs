@@ -44,11 +44,11 @@ internal static class LoadBench
     {
         try
         {
-            var proxy = RunningProxy.Start(kind, origin.Port, engine.Port, options);
+            var proxy = RunningProxy.Start(kind, workload, origin.Port, engine, options);
             try
             {
                 Check.AnswersRightly(proxy, workload);
-                Wrk.Run(workload, proxy.Port, options.WarmUpSeconds, options.LoadCores, options.Directory);
+                Wrk.Run(workload, proxy, options.WarmUpSeconds, options.LoadCores, options.Directory);
                 return proxy;
             }
             catch
@@ -71,7 +71,7 @@ internal static class LoadBench
         var clock = Stopwatch.StartNew();
         var coreBefore = Cores.BusyTicks(options.ProxyCore);
         var proxyBefore = proxy.Tree.CpuTicks();
-        var wrk = Wrk.Run(workload, proxy.Port, options.Seconds, options.LoadCores, options.Directory);
+        var wrk = Wrk.Run(workload, proxy, options.Seconds, options.LoadCores, options.Directory);
         var proxyTicks = proxy.Tree.CpuTicks() - proxyBefore;
         var others = Math.Max(0, Cores.BusyTicks(options.ProxyCore) - coreBefore - proxyTicks);
         return new Sample(proxy.Kind.Name, round, wrk,

@@ -60,6 +60,7 @@ if (options.Workloads.Contains(MetricsBench.Name) && !options.CountSystemCalls)
 
 foreach (var problem in problems)
     report.Line($"- {problem}");
+Directory.CreateDirectory(options.Artifacts);
 File.WriteAllText(Path.Combine(options.Artifacts, "report.md"), report.Text);
 if (rows.Count > 1)
     File.WriteAllLines(Path.Combine(options.Artifacts, "runs.csv"), rows);

@@ -1,7 +1,14 @@
 namespace Millau.Bench;
 
 /// <summary>Where a proxy is to listen and where its origin is.</summary>
-internal sealed record ProxyPlace(int Port, int OriginPort, int EnginePort, string Directory, Options Options);
+internal sealed record ProxyPlace(int Port, int OriginPort, int EnginePort, string Directory, Options Options)
+{
+    /// <summary>The port for TLS.</summary>
+    public int TlsPort { get; init; }
+
+    /// <summary>Whether it is to listen there, with the certificate in its directory.</summary>
+    public bool IsTls { get; init; }
+}
 
 /// <summary>
 /// A proxy that the bench can run. The configurations in <c>bench/conf</c> are meant to be what a competent operator writes:
@@ -31,7 +38,7 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
         {
             Environment = { ["GOMAXPROCS"] = "1", ["HOME"] = p.Directory, ["XDG_DATA_HOME"] = p.Directory, ["XDG_CONFIG_HOME"] = p.Directory },
         }));
-        kinds.Add(new("yarp", p => new Command("dotnet", Path.Combine(p.Options.Artifacts, "YarpPeer", "yarp-peer.dll"), $"{p.Port}", $"{p.OriginPort}")));
+        if (workload is not { Tls: not null }) kinds.Add(new("yarp", p => new Command("dotnet", Path.Combine(p.Options.Artifacts, "YarpPeer", "yarp-peer.dll"), $"{p.Port}", $"{p.OriginPort}")));
         return [.. kinds.Where(k => options.Wants(k.IsReference ? Reference : k.Name))];
     }
 
@@ -41,7 +48,7 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
         Environment =
         {
             ["HTTP"] = $"{place.Port}",
-            ["HTTPS"] = $"{Ports.Free()}",
+            ["HTTPS"] = $"{place.TlsPort}",
             ["TELEMETRY"] = $"{Ports.Free()}",
             ["ACME"] = "off",
             ["DOCKER_HOST"] = $"tcp://127.0.0.1:{place.EnginePort}",
@@ -70,6 +77,9 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
         File.WriteAllText(path, File.ReadAllText(Path.Combine(place.Options.Configuration, template))
             .Replace("@DIR@", place.Directory, StringComparison.Ordinal)
             .Replace("@PORT@", $"{place.Port}", StringComparison.Ordinal)
+            .Replace("@TLSPORT@", $"{place.TlsPort}", StringComparison.Ordinal)
+            // What only a listener for TLS has stands behind this mark, a line each.
+            .Replace("#TLS ", place.IsTls ? "" : "# ", StringComparison.Ordinal)
             .Replace("@ORIGIN@", $"{place.OriginPort}", StringComparison.Ordinal)
             // Started by root, nginx would give up its rights and could not enter the bench's directory.
             .Replace("@USER@", Environment.IsPrivilegedProcess ? "user root;" : "", StringComparison.Ordinal)

@@ -53,5 +53,6 @@ internal sealed class Report
     /// <summary>Three digits that mean something, whether it is 17.2 or 2140.</summary>
     public static string Cost(double microseconds) => Number(microseconds, microseconds < 100 ? "0.0" : "0");
 
-    public static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+    public static string Number(double value, string format) =>
+        double.IsNaN(value) ? "–" : value.ToString(format, CultureInfo.InvariantCulture);
 }

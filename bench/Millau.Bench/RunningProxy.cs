@@ -12,14 +12,17 @@ internal sealed class RunningProxy : IDisposable
 
     private readonly RunningProcess _process;
 
-    private RunningProxy(ProxyKind kind, RunningProcess process, int port, TimeSpan timeToServe)
+    private RunningProxy(ProxyKind kind, RunningProcess process, ProxyPlace place, TimeSpan timeToServe)
     {
-        (Kind, _process, Port, TimeToServe) = (kind, process, port, timeToServe);
+        (Kind, _process, Port, TlsPort, TimeToServe) = (kind, process, place.Port, place.TlsPort, timeToServe);
         Tree = ProcessTree.Of(process.Id);
     }
 
     public ProxyKind Kind { get; }
     public int Port { get; }
+
+    /// <summary>Listened on only for a workload over TLS, Millau aside.</summary>
+    public int TlsPort { get; }
 
     /// <summary>From the start of the process to the first 200.</summary>
     public TimeSpan TimeToServe { get; }
@@ -27,11 +30,15 @@ internal sealed class RunningProxy : IDisposable
     public ProcessTree Tree { get; }
 
     /// <exception cref="InvalidOperationException">It ended, or did not serve in time.</exception>
-    public static RunningProxy Start(ProxyKind kind, int originPort, int enginePort, Options options)
+    public static RunningProxy Start(ProxyKind kind, Workload? workload, int originPort, EngineStandIn engine, Options options)
     {
         var port = Ports.Free();
         var directory = System.IO.Directory.CreateDirectory(Path.Combine(options.Directory, $"{kind.Name}-{port}")).FullName;
-        var command = kind.Prepare(new ProxyPlace(port, originPort, enginePort, directory, options));
+        var certificate = workload?.Tls is { } tls ? BenchCertificate.Create(tls) : null;
+        certificate?.WriteTo(directory);
+        engine.Certificate = certificate;
+        var place = new ProxyPlace(port, originPort, engine.Port, directory, options) { TlsPort = Ports.Free(), IsTls = certificate is not null };
+        var command = kind.Prepare(place);
         var clock = Stopwatch.StartNew();
         // The pid goes into a file of the bench's own directory.
         var process = RunningProcess.Start(command, $"{options.ProxyCore}", options.Directory, $"{kind.Name}-{port}");
@@ -45,7 +52,7 @@ internal sealed class RunningProxy : IDisposable
                     throw new InvalidOperationException($"{kind.Name} did not answer 200 within {StartLimit.TotalSeconds} s:\n{process.Tail}");
                 Thread.Sleep(1);
             }
-            return new RunningProxy(kind, process, port, clock.Elapsed);
+            return new RunningProxy(kind, process, place, clock.Elapsed);
         }
         catch
         {

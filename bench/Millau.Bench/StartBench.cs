@@ -18,7 +18,7 @@ internal static class StartBench
             {
                 try
                 {
-                    using var proxy = RunningProxy.Start(kind, origin.Port, engine.Port, options);
+                    using var proxy = RunningProxy.Start(kind, null, origin.Port, engine, options);
                     times[kind.Name].Add(proxy.TimeToServe.TotalMilliseconds);
                 }
                 catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception)

@@ -21,8 +21,8 @@ internal static class SystemCallBench
         {
             try
             {
-                using var proxy = RunningProxy.Start(kind, origin.Port, engine.Port, options);
-                Wrk.Run(workload, proxy.Port, 1, options.LoadCores, options.Directory);
+                using var proxy = RunningProxy.Start(kind, workload, origin.Port, engine, options);
+                Wrk.Run(workload, proxy, 1, options.LoadCores, options.Directory);
                 report.Line(Count(proxy, workload, options));
             }
             catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception)
@@ -50,7 +50,7 @@ internal static class SystemCallBench
             var attached = Task.Run(strace.StandardError.ReadLine).Wait(TimeSpan.FromSeconds(5));
             if (!attached || strace.HasExited)
                 throw new InvalidOperationException("strace could not attach");
-            result = Wrk.Run(workload, proxy.Port, Seconds, options.LoadCores, options.Directory);
+            result = Wrk.Run(workload, proxy, Seconds, options.LoadCores, options.Directory);
             Tool.Output("kill", "-INT", $"{strace.Id}");
             _ = strace.StandardError.ReadToEndAsync();
             if (!strace.WaitForExit(TimeSpan.FromSeconds(10)))

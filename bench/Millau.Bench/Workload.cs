@@ -11,6 +11,12 @@ internal sealed record Workload(string Name, string Title, string Path, int Answ
     public int Connections { get; init; } = 64;
     public bool KeepAlive { get; init; } = true;
 
+    /// <summary>Over TLS, with a certificate of this kind; null for plain HTTP.</summary>
+    public CertificateKind? Tls { get; init; }
+
+    /// <summary>HTTP/2, loaded by h2load; else HTTP/1.1, by wrk.</summary>
+    public bool IsHttp2 { get; init; }
+
     /// <summary>Bodies are large enough for a proxy's buffering to matter, so nginx is also run with streaming on.</summary>
     public bool HasLargeBodies { get; init; }
 
@@ -21,7 +27,18 @@ internal sealed record Workload(string Name, string Title, string Path, int Answ
         new("post5m", "POST of 5 MB, kept alive, 8 connections", "/upload", JsonBytes)
             { UploadBytes = 5 * 1024 * 1024, Connections = 8, HasLargeBodies = true },
         new("close", "GET of 129 bytes of JSON, a new connection each, 64 at a time", "/json", JsonBytes) { KeepAlive = false },
+        new("https", "GET of 129 bytes of JSON over TLS 1.3, kept alive, 64 connections", "/json", JsonBytes) { Tls = CertificateKind.Ecdsa },
+        new("handshake-rsa", "GET over TLS 1.3, a full handshake each, RSA 2048, 64 at a time", "/json", JsonBytes)
+            { Tls = CertificateKind.Rsa, KeepAlive = false },
+        new("handshake-ecdsa", "GET over TLS 1.3, a full handshake each, ECDSA P-256, 64 at a time", "/json", JsonBytes)
+            { Tls = CertificateKind.Ecdsa, KeepAlive = false },
+        new("h2", "GET of 129 bytes of JSON over HTTP/2 and TLS 1.3, 64 connections of 10 streams", "/json", JsonBytes)
+            { Tls = CertificateKind.Ecdsa, IsHttp2 = true },
     ];
+
+    /// <summary>Where a proxy is asked.</summary>
+    public string Url(RunningProxy proxy) =>
+        Tls is null ? $"http://127.0.0.1:{proxy.Port}{Path}" : $"https://{BenchCertificate.Host}:{proxy.TlsPort}{Path}";
 
     /// <summary>The origin's JSON answer: exactly <see cref="JsonBytes"/> bytes.</summary>
     public static string Json { get; } = MakeJson();

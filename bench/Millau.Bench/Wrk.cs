@@ -3,15 +3,16 @@ using System.Globalization;
 
 namespace Millau.Bench;
 
-/// <summary>What one run of wrk saw. Errors are failed connects, reads and writes, timeouts, and answers other than 2xx.</summary>
+/// <summary>What one run of the client saw; no number where it does not tell. Errors are failed connects, reads and writes, timeouts, and answers other than 2xx.</summary>
 internal sealed record WrkResult(long Requests, TimeSpan Duration, double MedianMilliseconds, double P99Milliseconds, long Errors);
 
-/// <summary>Runs wrk, the client of every measurement.</summary>
+/// <summary>Runs the client of a measurement: wrk, or h2load for HTTP/2.</summary>
 internal static class Wrk
 {
     /// <exception cref="InvalidOperationException">wrk failed or did not end in time.</exception>
-    public static WrkResult Run(Workload workload, int port, int seconds, string cores, string directory)
+    public static WrkResult Run(Workload workload, RunningProxy proxy, int seconds, string cores, string directory)
     {
+        if (workload.IsHttp2) return H2Load.Run(workload, proxy, seconds, cores);
         var script = Path.Combine(directory, workload.Name + ".lua");
         if (!File.Exists(script))
             File.WriteAllText(script, workload.Script());
@@ -20,7 +21,7 @@ internal static class Wrk
             ArgumentList =
             {
                 "-c", cores, "wrk", "-t1", $"-c{workload.Connections}", $"-d{seconds}s", "--timeout", "10s", "-s", script,
-                $"http://127.0.0.1:{port}{workload.Path}",
+                workload.Url(proxy),
             },
             RedirectStandardOutput = true,
             RedirectStandardError = true,

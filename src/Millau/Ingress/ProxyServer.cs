@@ -132,7 +132,11 @@ internal sealed class ProxyServer : IAsyncDisposable
         options.Protocols = HttpProtocols.Http1AndHttp2;
         listener.Watch(options);
         options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
-        options.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = context => new(handshake.Choose(context)) });
+        options.UseHttps(new TlsHandshakeCallbackOptions
+        {
+            OnConnection = context => new(handshake.Choose(context)),
+            HandshakeTimeout = ClientHelloPeek.HandshakeTimeout,
+        });
         options.Use(new Http2Streams().Attach);
         options.Use(ClientInput.Attach);
     }

@@ -12,8 +12,8 @@ internal sealed class ClientHelloPeek(AlpnChallenges challenges, TimeProvider ti
 {
     private const int RecordHeader = 5, MostRecordBytes = 16 * 1024;
 
-    /// <summary>As long as Kestrel gives a handshake.</summary>
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(10);
+    /// <summary>How long a handshake may take: as the head of a request, for a machine that is busy with other handshakes.</summary>
+    public static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(30);
 
     public Task OnConnectionAsync(ConnectionContext connection) =>
         challenges.IsEmpty ? next(connection) : PeekAsync(connection);
@@ -21,7 +21,7 @@ internal sealed class ClientHelloPeek(AlpnChallenges challenges, TimeProvider ti
     private async Task PeekAsync(ConnectionContext connection)
     {
         var input = connection.Transport.Input;
-        using var deadline = new CancellationTokenSource(Timeout, time);
+        using var deadline = new CancellationTokenSource(HandshakeTimeout, time);
         try
         {
             while (true)
