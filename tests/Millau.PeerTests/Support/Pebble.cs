@@ -10,7 +10,7 @@ using System.Text.Json.Nodes;
 namespace Millau.PeerTests.Support;
 
 /// <summary>
-/// Let's Encrypt's test server, with a DNS server that says 127.0.0.1 to everything. It comes to look at challenges on the
+/// Let's Encrypt's test server, with a DNS server that says one address to everything. It comes to look at challenges on the
 /// ports of a Millau that is yet to start, refuses good nonces, and takes its time.
 /// </summary>
 internal sealed class Pebble : IAsyncDisposable
@@ -18,13 +18,20 @@ internal sealed class Pebble : IAsyncDisposable
     private readonly string _directory = Directory.CreateTempSubdirectory("millau-pebble-").FullName;
     private readonly int[] _ports = Ports.Free(6);
     private readonly Dictionary<string, string?> _environment;
+    private readonly IPAddress _address;
+    private readonly IPAddress _validated;
     private Tool? _names;
     private Tool? _server;
 
-    private Pebble(Dictionary<string, string?> environment) => _environment = environment;
+    private Pebble(Dictionary<string, string?> environment, IPAddress address, IPAddress validated)
+    {
+        _environment = environment;
+        _address = address;
+        _validated = validated;
+    }
 
     /// <summary>For <c>ACME</c>.</summary>
-    public string Url => $"https://localhost:{_ports[0]}/dir";
+    public string Url => $"https://{(IPAddress.IsLoopback(_address) ? "localhost" : _address)}:{_ports[0]}/dir";
 
     /// <summary>For <c>ACME_CA</c>: the root of the directory's own certificate, not of those that are issued.</summary>
     public string Root => Path.Combine(_directory, "root.pem");
@@ -40,6 +47,14 @@ internal sealed class Pebble : IAsyncDisposable
     /// <summary>What pebble logged.</summary>
     public string Output => _server?.Output ?? "";
 
+    /// <summary>The root of the certificates that it issues, in PEM; another one after each start.</summary>
+    public async Task<string> IssuerAsync()
+    {
+        using var handler = new SocketsHttpHandler { SslOptions = { RemoteCertificateValidationCallback = (_, _, _, _) => true } };
+        using var client = new HttpClient(handler);
+        return await client.GetStringAsync(new Uri($"https://{_address}:{_ports[1]}/roots/0"));
+    }
+
     /// <summary>Certificates that it issued.</summary>
     public int Issued => Output.Split("Issued certificate serial").Length - 1;
 
@@ -52,11 +67,14 @@ internal sealed class Pebble : IAsyncDisposable
     /// <param name="delay">The longest time, in seconds, before a challenge is looked at; it is chosen at random.</param>
     /// <param name="validity">Of certificates.</param>
     /// <param name="httpPort">Where http-01 is looked for; Millau's own port if null.</param>
+    /// <param name="tlsPort">The same for tls-alpn-01.</param>
     /// <param name="externalAccount">Key id and base64url key that accounts must be bound to; null for none.</param>
     /// <param name="start">Whether it is up already when this returns.</param>
+    /// <param name="address">Where it listens; loopback if null.</param>
+    /// <param name="validated">What all names lead to; loopback if null.</param>
     public static async Task<Pebble> StartAsync(
-        int badNonces = 20, int delay = 1, TimeSpan? validity = null, int? httpPort = null, (string Kid, string Key)? externalAccount = null,
-        bool start = true)
+        int badNonces = 20, int delay = 1, TimeSpan? validity = null, int? httpPort = null, int? tlsPort = null,
+        (string Kid, string Key)? externalAccount = null, bool start = true, IPAddress? address = null, IPAddress? validated = null)
     {
         var config = new JsonObject
         {
@@ -72,17 +90,17 @@ internal sealed class Pebble : IAsyncDisposable
             ["PEBBLE_VA_SLEEPTIME"] = $"{Math.Max(delay, 1)}",
             ["PEBBLE_VA_NOSLEEP"] = delay == 0 ? "1" : null,
         };
-        var pebble = new Pebble(environment);
-        config["listenAddress"] = $"127.0.0.1:{pebble._ports[0]}";
-        config["managementListenAddress"] = $"127.0.0.1:{pebble._ports[1]}";
+        var pebble = new Pebble(environment, address ?? IPAddress.Loopback, validated ?? IPAddress.Loopback);
+        config["listenAddress"] = $"{pebble._address}:{pebble._ports[0]}";
+        config["managementListenAddress"] = $"{pebble._address}:{pebble._ports[1]}";
         config["certificate"] = Path.Combine(pebble._directory, "cert.pem");
         config["privateKey"] = Path.Combine(pebble._directory, "key.pem");
         config["httpPort"] = httpPort ?? pebble.Http;
-        config["tlsPort"] = pebble.Https;
+        config["tlsPort"] = tlsPort ?? pebble.Https;
         pebble.WriteCertificates();
         await File.WriteAllTextAsync(Path.Combine(pebble._directory, "config.json"), new JsonObject { ["pebble"] = config }.ToJsonString());
         pebble._names = Tool.Start("pebble-challtestsrv",
-            ["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "",
+            ["-defaultIPv4", $"{pebble._validated}", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "",
              "-dns01", $"127.0.0.1:{pebble._ports[2]}", "-management", $"127.0.0.1:{pebble._ports[3]}"]);
         if (start) await pebble.UpAsync();
         return pebble;
@@ -173,6 +191,7 @@ internal sealed class Pebble : IAsyncDisposable
         var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
         var names = new SubjectAlternativeNameBuilder();
         names.AddDnsName("localhost");
+        names.AddIpAddress(_address);
         request.CertificateExtensions.Add(names.Build());
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([new Oid("1.3.6.1.5.5.7.3.1")], false));
         using var certificate = request.Create(root, from, to, RandomNumberGenerator.GetBytes(8));

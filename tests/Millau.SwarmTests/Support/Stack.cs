@@ -58,6 +58,14 @@ internal sealed class Stack : IAsyncDisposable
         return stack;
     }
 
+    /// <summary>Deploys a stack file that a test wrote. Disposing waits as for a file of deploy/.</summary>
+    public static async Task<Stack> DeployYamlAsync(string name, string yaml)
+    {
+        var stack = new Stack(Lab.A, name, "") { _waits = true };
+        await Lab.A.DockerInputAsync(yaml, "stack", "deploy", "--resolve-image", "never", "-c", "-", name);
+        return stack;
+    }
+
     /// <summary>Deploys the services again with other settings: a rolling update of those that differ.</summary>
     public Task RedeployAsync(params EchoSpec[] services) =>
         _manager.DockerInputAsync(Yaml(services), "stack", "deploy", "--resolve-image", "never", "-c", "-", Name);
