@@ -160,6 +160,12 @@ internal static partial class Log
 
     // 5xx forwarding
 
+    [LoggerMessage(507, LogLevel.Error, "event loop failed")]
+    public static partial void LoopFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(508, LogLevel.Warning, "no more connections accepted for now end_point={EndPoint} error={Error}")]
+    public static partial void NoMoreConnections(ILogger logger, EndPoint endPoint, SocketError error);
+
     [LoggerMessage(501, LogLevel.Debug,
         "attempt failed method={Method} host={Host} service={Service} instance={Instance} reason=\"{Reason}\"")]
     public static partial void AttemptFailed(

@@ -7,6 +7,7 @@ using Millau.Routing;
 using Millau.Telemetry.Metrics;
 using Millau.Tls;
 using Millau.Tls.Acme;
+using Millau.Transport;
 using Millau.Upstreams;
 
 namespace Millau;
@@ -33,6 +34,7 @@ internal sealed record ProxyOptions
 /// </summary>
 internal sealed class MillauProxy : IAsyncDisposable
 {
+    private readonly EventLoops? _loops;
     private readonly UpstreamHeartbeat _heartbeat;
     private readonly TlsMaterials _materials;
     private readonly UpstreamRegistry _upstreams;
@@ -53,10 +55,11 @@ internal sealed class MillauProxy : IAsyncDisposable
         _clients = options.Clients;
         _time = time;
         _logging = logging;
+        _loops = EventLoops.AreSupported ? new EventLoops(logging.CreateLogger("Millau.Transport")) : null;
         _heartbeat = new UpstreamHeartbeat(time);
         var availability = new Availability();
         var upstreamLog = logging.CreateLogger("Millau.Upstreams");
-        var probe = new InstanceProbe(_heartbeat, availability, time, upstreamLog);
+        var probe = new InstanceProbe(_heartbeat, _loops, availability, time, upstreamLog);
         var tlsLog = logging.CreateLogger("Millau.Tls");
         var secretFiles = new SecretFiles(options.Secrets);
         _materials = new TlsMaterials(secretFiles, time, tlsLog);
@@ -131,7 +134,7 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <param name="tlsPort">The same; null for no TLS.</param>
     public async Task ListenAsync(IPAddress? address, int port, int? tlsPort) =>
         _server = await ProxyServer.StartAsync(
-            _application, address, port, tlsPort, Http, Https, Handshake, _clients, _time, _logging).ConfigureAwait(false);
+            _application, address, port, tlsPort, Http, Https, Handshake, _clients, _loops, _time, _logging).ConfigureAwait(false);
 
     /// <inheritdoc cref="ProxyServer.DrainAsync"/>
     public Task DrainAsync(TimeSpan grace) => _server?.DrainAsync(grace) ?? Task.CompletedTask;
@@ -143,5 +146,6 @@ internal sealed class MillauProxy : IAsyncDisposable
         _materials.Dispose();
         _upstreams.Close();
         _heartbeat.Dispose();
+        _loops?.Dispose();
     }
 }

@@ -65,6 +65,8 @@ internal sealed class DiscoverySession(DiscoveryState state)
         }
         finally
         {
+            // First: what ends the session may get here before its turn to cancel the source, which is gone then.
+            await registration.DisposeAsync();
             await _end.CancelAsync();
             _mailbox.Writer.TryComplete();
             stream?.Dispose();

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Millau.Discovery;
 using Millau.Routing;
 using Millau.Tls.Acme;
+using Millau.Transport;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -229,7 +230,7 @@ internal sealed class Forwarder(
         var failure = AttemptFailure.None;
         string? reason = null;
         context.IsConnectionReused = connection is not null;
-        if (connection is null) (connection, failure, reason) = await ConnectAsync(instance).ConfigureAwait(false);
+        if (connection is null) (connection, failure, reason) = await ConnectAsync(instance, context.Loop).ConfigureAwait(false);
         if (connection is not null)
             failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
         if (failure != AttemptFailure.None) reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
@@ -258,12 +259,12 @@ internal sealed class Forwarder(
     }
 
     // The words are for the log, where there are better ones than those for the kind of failure.
-    private async ValueTask<(UpstreamConnection?, AttemptFailure, string?)> ConnectAsync(UpstreamInstance instance)
+    private async ValueTask<(UpstreamConnection?, AttemptFailure, string?)> ConnectAsync(UpstreamInstance instance, EventLoop? loop)
     {
         UpstreamConnection connection;
         try
         {
-            connection = new UpstreamConnection(instance, heartbeat);
+            connection = new UpstreamConnection(instance, heartbeat, loop);
         }
         catch (SocketException e)
         {

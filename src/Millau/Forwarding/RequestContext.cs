@@ -7,6 +7,7 @@ using Millau.Http1;
 using Millau.Ingress;
 using Millau.Routing;
 using Millau.Tls;
+using Millau.Transport;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -112,6 +113,9 @@ internal sealed class RequestContext(IFeatureCollection features)
         }
     }
 
+    /// <summary>Where the client's connection is served; null where there are no event loops.</summary>
+    public EventLoop? Loop { get; private set; }
+
     /// <summary>The client has gone; nobody reads an answer.</summary>
     public bool ClientGone => Volatile.Read(ref _clientGone);
 
@@ -131,6 +135,7 @@ internal sealed class RequestContext(IFeatureCollection features)
             _clientAddress = connection.RemoteIpAddress;
             _peerAddress = Format(_clientAddress);
             Certificate = features.Get<ClientCertificate>();
+            Loop = features.Get<EventLoop>();
             Outcome.Listener = features.Get<Listener>() ?? Listener.None;
         }
         ClientAddress = _peerAddress;

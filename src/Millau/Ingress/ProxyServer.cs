@@ -11,6 +11,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Millau.Forwarding;
 using Millau.Tls;
+using Millau.Transport;
 
 namespace Millau.Ingress;
 
@@ -51,11 +52,13 @@ internal sealed class ProxyServer : IAsyncDisposable
     /// <param name="https">The same for the one with TLS.</param>
     /// <param name="handshake">Chooses certificates.</param>
     /// <param name="clients">What clients may take, and which are believed.</param>
+    /// <param name="loops">Serve the connections; null where there are none to be had. Used, not disposed.</param>
     public static async Task<ProxyServer> StartAsync(
         ProxyApplication application, IPAddress? address, int port, int? tlsPort, Listener http, Listener https,
-        TlsHandshake handshake, ClientRules clients, TimeProvider time, ILoggerFactory logging)
+        TlsHandshake handshake, ClientRules clients, EventLoops? loops, TimeProvider time, ILoggerFactory logging)
     {
         DrainableTransport? transport = null;
+        var pools = new BlockMemoryPool.Factory();
         var host = await KestrelHost.StartAsync(
             application,
             logging,
@@ -70,17 +73,20 @@ internal sealed class ProxyServer : IAsyncDisposable
                 if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, https, proxies, handshake, time));
             },
             services => services
-                .AddSingleton<IMemoryPoolFactory<byte>>(new BlockMemoryPool.Factory())
-                // Continuations run on the thread that saw the socket become ready: nothing on a request's way blocks,
-                // and each hop to another thread costs more than the work itself.
+                .AddSingleton<IMemoryPoolFactory<byte>>(pools)
+                // Where there are no event loops. Continuations run on the thread that saw the socket become ready: nothing
+                // on a request's way blocks, and each hop to another thread costs more than the work itself.
                 .Configure<SocketTransportOptions>(sockets =>
                 {
                     sockets.UnsafePreferInlineScheduling = true;
                     sockets.CreateBoundListenSocket = endPoint =>
                         transport!.Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint));
                 })
-                .AddSingleton<IConnectionListenerFactory>(provider => transport = new DrainableTransport(
-                    new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging))))
+                .AddSingleton<IConnectionListenerFactory>(provider => transport = new DrainableTransport(loops is null
+                    ? new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging)
+                    : new LoopTransport(
+                        loops, endPoint => transport!.Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint)),
+                        pools.Create(), logging.CreateLogger("Millau.Transport")))))
             .ConfigureAwait(false);
         http.Bind(host.EndPoints[0].Port);
         http.IsOpen = true;

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using Millau.Transport;
 
 namespace Millau.Upstreams;
 
@@ -9,7 +10,7 @@ namespace Millau.Upstreams;
 /// for a whole retry period.
 /// </summary>
 internal sealed class InstanceProbe(
-    UpstreamHeartbeat heartbeat, Availability availability, TimeProvider time, ILogger logger)
+    UpstreamHeartbeat heartbeat, EventLoops? loops, Availability availability, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(25);
@@ -62,7 +63,7 @@ internal sealed class InstanceProbe(
         UpstreamConnection connection;
         try
         {
-            connection = new UpstreamConnection(instance, heartbeat);
+            connection = new UpstreamConnection(instance, heartbeat, loops?.Next());
         }
         catch (SocketException e)
         {

@@ -3,11 +3,11 @@ using System.Net.Sockets;
 
 namespace Millau.Upstreams;
 
-/// <summary>A connection without TLS: the socket itself.</summary>
+/// <summary>A connection without TLS on the framework's sockets.</summary>
 /// <param name="family">IPv4 or IPv6.</param>
-/// <param name="received">Called when a receive ends that had to wait, before whoever awaits it goes on.</param>
+/// <param name="received">As <see cref="SocketStream.Create"/> says.</param>
 /// <exception cref="SocketException">No descriptor is left.</exception>
-internal sealed class PlainStream(AddressFamily family, Action? received) : UpstreamStream
+internal sealed class PlainStream(AddressFamily family, Action? received) : SocketStream
 {
     private readonly Socket _socket = new(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
     private readonly SocketOperation _receive = new(received);
@@ -17,8 +17,7 @@ internal sealed class PlainStream(AddressFamily family, Action? received) : Upst
 
     public override ValueTask<int> Received => _receive.Result;
 
-    /// <summary>Connects; until it has ended, nothing else may be called but <see cref="Abort"/>.</summary>
-    public async ValueTask<SocketError> ConnectAsync(EndPoint endPoint)
+    public override async ValueTask<SocketError> ConnectAsync(EndPoint endPoint)
     {
         if (await _receive.Connect(_socket, endPoint).ConfigureAwait(false) < 0)
             return _receive.SocketError == SocketError.Success ? SocketError.OperationAborted : _receive.SocketError;
@@ -87,10 +86,6 @@ internal sealed class PlainStream(AddressFamily family, Action? received) : Upst
     {
         // For TryReceive alone; the other calls do not block anyway.
         _socket.Blocking = false;
-        // Finds a host that vanished while a response streams: after 15 s of silence, three tries 5 s apart.
-        _socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 5);
-        _socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+        KeepAlive(_socket);
     }
 }

@@ -12,7 +12,7 @@ namespace Millau.Upstreams;
 /// <see cref="Shutdown"/> waits for a moment in which no received bytes are being worked on: between
 /// <see cref="Leave"/> and <see cref="Enter"/>.
 /// </remarks>
-internal sealed class TlsCarrier(PlainStream plain) : Stream
+internal sealed class TlsCarrier(SocketStream plain) : Stream
 {
     private readonly Lock _lock = new();
     private bool _isInside;

@@ -10,7 +10,7 @@ using Millau.Tls;
 namespace Millau.Upstreams;
 
 /// <summary>
-/// TLS over a <see cref="PlainStream"/>. What comes is decrypted into a buffer of its own and copied from there: so a
+/// TLS over a <see cref="SocketStream"/>. What comes is decrypted into a buffer of its own and copied from there: so a
 /// receive can be begun without a place for its bytes, and one that finds nothing at the moment goes on by itself.
 /// </summary>
 /// <remarks>
@@ -22,7 +22,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
     // The largest record's content (RFC 8446 section 5.1).
     private const int BufferSize = 16 * 1024;
 
-    private readonly PlainStream _plain;
+    private readonly SocketStream _plain;
     private readonly TlsCarrier _carrier;
     private readonly SslStream _tls;
     private readonly UpstreamTls _options;
@@ -42,8 +42,8 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
 
     /// <param name="plain">Connected, with nothing under way on it; owned from now on.</param>
     /// <param name="options">How to speak TLS to the instance.</param>
-    /// <param name="received">As <see cref="PlainStream"/>'s.</param>
-    public TlsStream(PlainStream plain, UpstreamTls options, Action received)
+    /// <param name="received">As <see cref="SocketStream.Create"/> says.</param>
+    public TlsStream(SocketStream plain, UpstreamTls options, Action received)
     {
         _plain = plain;
         _options = options;

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Millau.Http1;
+using Millau.Transport;
 
 namespace Millau.Upstreams;
 
@@ -32,7 +33,7 @@ internal sealed class UpstreamConnection : IDisposable
     private const long NoDeadline = 0;
     private const long Expired = -1;
 
-    private readonly PlainStream _plain;
+    private readonly SocketStream _plain;
     private readonly UpstreamHeartbeat _heartbeat;
     private readonly InstanceTls? _tls;
     private readonly UpstreamTls? _tlsOptions;
@@ -45,14 +46,17 @@ internal sealed class UpstreamConnection : IDisposable
     private bool _receiving;
     private long _deadline;
 
+    /// <param name="instance">Where to connect to.</param>
+    /// <param name="heartbeat">Keeps its deadlines.</param>
+    /// <param name="loop">As <see cref="SocketStream.Create"/> says.</param>
     /// <exception cref="SocketException">No descriptor is left.</exception>
-    public UpstreamConnection(UpstreamInstance instance, UpstreamHeartbeat heartbeat)
+    public UpstreamConnection(UpstreamInstance instance, UpstreamHeartbeat heartbeat, EventLoop? loop)
     {
         Instance = instance;
         _heartbeat = heartbeat;
         _tls = instance.Service.Tls;
         _tlsOptions = _tls?.Current;
-        _plain = new PlainStream(instance.EndPoint.AddressFamily, _tls is null ? OnReceived : null);
+        _plain = SocketStream.Create(instance.EndPoint.AddressFamily, loop, _tls is null ? OnReceived : null);
         _stream = _plain;
         heartbeat.Add(this);
     }

@@ -43,9 +43,9 @@ public class Http2FloodTests
 
         var sent = await FloodAsync(client, 1000, _ => Http2Frame.Make(Http2Frame.Continuation, 0, 1, piece));
 
-        // MaxRequestHeadersTotalSize, twice over: 64 KiB.
+        // MaxRequestHeadersTotalSize, twice over: 64 KiB. That is within the first batch.
         await AssertCutAsync(client);
-        Assert.InRange(sent, 1, 999);
+        Assert.InRange(sent, 0, 999);
         await ServedAsync(proxy, null);
     }
 

@@ -18,7 +18,7 @@ public sealed class UpstreamRegistryTests : IDisposable
     {
         _heartbeat = new UpstreamHeartbeat(_time);
         _registry = new UpstreamRegistry(
-            _heartbeat, new InstanceProbe(_heartbeat, _availability, _time, _log), _availability,
+            _heartbeat, new InstanceProbe(_heartbeat, loops: null, _availability, _time, _log), _availability,
             new TlsMaterials(new SecretFiles("/nonexistent"), _time, _log), _time, _log);
     }
 

@@ -1,0 +1,156 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+
+namespace Millau.Transport;
+
+/// <summary>
+/// One thread that waits for many sockets at once (epoll, edge-triggered) and runs what waits for them: from the readiness
+/// of a client's socket to the last byte sent to the instance, and back, on one thread without a hop.
+/// </summary>
+/// <remarks>
+/// Concurrency: sockets may be added and removed from any thread. What runs on the loop must not block: all others of
+/// this loop would wait for it.
+/// </remarks>
+internal sealed class EventLoop : IDisposable
+{
+    private const int MostEvents = 256;
+    private const ulong WakeUp = ulong.MaxValue;
+
+    private readonly Lock _lock = new();
+    private readonly Stack<int> _freeSlots = [];
+    private readonly ConcurrentQueue<LoopSocket> _closed = [];
+    private readonly ILogger _logger;
+    private readonly Thread _thread;
+    private readonly int _epoll;
+    private readonly int _wake;
+
+    // Replaced when it grows, under the lock; read without it.
+    private volatile LoopSocket?[] _sockets = new LoopSocket?[64];
+    private int _usedSlots;
+    private uint _added;
+    private int _signalled;
+    private volatile bool _stopping;
+
+    /// <exception cref="IOException">The kernel refuses.</exception>
+    public EventLoop(int number, ILogger logger)
+    {
+        _logger = logger;
+        _epoll = Native.CreateEpoll();
+        _wake = Native.CreateEvent();
+        if (_epoll < 0 || _wake < 0 || !Native.Watch(_epoll, _wake, WakeUp))
+            throw new IOException($"no event loop: error {Marshal.GetLastSystemError()}");
+        _thread = new Thread(Run) { IsBackground = true, Name = $"loop-{number}" };
+        _thread.Start();
+    }
+
+    /// <summary>Starts watching a socket. False if the kernel refuses; the caller closes it then.</summary>
+    public bool Add(LoopSocket socket, int descriptor)
+    {
+        int slot;
+        lock (_lock)
+        {
+            if (!_freeSlots.TryPop(out slot)) slot = _usedSlots++;
+            if (slot == _sockets.Length)
+            {
+                var larger = new LoopSocket?[slot * 2];
+                _sockets.CopyTo(larger, 0);
+                _sockets = larger;
+            }
+            socket.Slot = slot;
+            socket.Ticket = (ulong)_added++ << 32 | (uint)slot;
+            _sockets[slot] = socket;
+        }
+        if (Native.Watch(_epoll, descriptor, socket.Ticket)) return true;
+        Remove(socket);
+        return false;
+    }
+
+    /// <summary>
+    /// Forgets a socket, which its owner closes. An event of it that is under way is dropped, also when the next socket
+    /// has taken its place by then.
+    /// </summary>
+    public void Remove(LoopSocket socket)
+    {
+        lock (_lock)
+        {
+            if (socket.Slot < 0) return;
+            _sockets[socket.Slot] = null;
+            _freeSlots.Push(socket.Slot);
+            socket.Slot = -1;
+        }
+    }
+
+    /// <summary>
+    /// Has a socket that was closed wake those who wait on it, on the loop: whoever closes one may hold a lock, or have no
+    /// time for what they do next.
+    /// </summary>
+    public void PostClosed(LoopSocket socket)
+    {
+        _closed.Enqueue(socket);
+        // On the loop itself the queue is looked at before the next wait.
+        if (Thread.CurrentThread != _thread && Interlocked.Exchange(ref _signalled, 1) == 0) Native.Signal(_wake);
+    }
+
+    /// <summary>Ends the thread. Sockets still watched are not told anything any more.</summary>
+    public void Dispose()
+    {
+        if (_stopping) return;
+        _stopping = true;
+        Native.Signal(_wake);
+        if (Thread.CurrentThread != _thread) _thread.Join();
+    }
+
+    private unsafe void Run()
+    {
+        var events = stackalloc byte[MostEvents * Native.EventSize];
+        while (!_stopping)
+        {
+            var count = Native.Wait(_epoll, events, MostEvents);
+            if (count < 0) break;
+            for (var i = 0; i < count; i++)
+            {
+                var entry = events + i * Native.EventSize;
+                var ticket = *(ulong*)(entry + Native.EventDataOffset);
+                if (ticket != WakeUp) Dispatch(ticket, *(uint*)entry);
+            }
+            WakeClosed();
+        }
+        WakeClosed();
+        Native.Close(_epoll);
+        Native.Close(_wake);
+    }
+
+    private void WakeClosed()
+    {
+        Volatile.Write(ref _signalled, 0);
+        Interlocked.MemoryBarrier();
+        while (_closed.TryDequeue(out var socket))
+        {
+            try
+            {
+                socket.WakeClosed();
+            }
+            catch (Exception e)
+            {
+                Log.LoopFailed(_logger, e);
+            }
+        }
+    }
+
+    private void Dispatch(ulong ticket, uint events)
+    {
+        var socket = _sockets[(uint)ticket];
+        // The event was told before its socket was closed, perhaps by what ran just now: the one in its place has no part in it.
+        if (socket is null || socket.Ticket != ticket) return;
+        try
+        {
+            socket.OnEvents(events);
+        }
+        catch (Exception e)
+        {
+            // What runs here handles its own failures; one that does not must not take all others of the loop with it.
+            Log.LoopFailed(_logger, e);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+using System.Buffers;
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace Millau.Transport;
+
+/// <summary>A client's connection as Kestrel wants it, on an event loop. Owns the socket from the constructor on.</summary>
+internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPoolFeature, IConnectionSocketFeature,
+    IConnectionLifetimeFeature, IConnectionEndPointFeature, IConnectionItemsFeature, IConnectionTransportFeature,
+    IConnectionIdFeature, IThreadPoolWorkItem
+{
+    private static long s_lastId = DateTime.UtcNow.Ticks;
+
+    private readonly CancellationTokenSource _closed = new();
+    private readonly ClientSocket _socket;
+    private readonly LoopPipeReader _reader;
+    private readonly LoopPipeWriter _writer;
+    private string? _id;
+    private int _closing;
+
+    public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> pool)
+    {
+        Socket = socket;
+        MemoryPool = pool;
+        _socket = new ClientSocket(socket, loop, this);
+        _reader = new LoopPipeReader(_socket, pool);
+        _writer = new LoopPipeWriter(_socket, pool);
+        Transport = this;
+        LocalEndPoint = socket.LocalEndPoint;
+        RemoteEndPoint = socket.RemoteEndPoint;
+        ConnectionClosed = _closed.Token;
+        Features = new FeatureCollection(initialCapacity: 16);
+        Features.Set(loop);
+        Features.Set<IMemoryPoolFeature>(this);
+        Features.Set<IConnectionSocketFeature>(this);
+        Features.Set<IConnectionLifetimeFeature>(this);
+        Features.Set<IConnectionEndPointFeature>(this);
+        Features.Set<IConnectionItemsFeature>(this);
+        Features.Set<IConnectionTransportFeature>(this);
+        Features.Set<IConnectionIdFeature>(this);
+    }
+
+    public Socket Socket { get; }
+
+    /// <summary>The loop that serves it; what is done for its requests had best be done there too.</summary>
+    public EventLoop Loop => _socket.Loop;
+
+    public MemoryPool<byte> MemoryPool { get; }
+
+    public override string ConnectionId
+    {
+        get => _id ??= Interlocked.Increment(ref s_lastId).ToString("X", CultureInfo.InvariantCulture);
+        set => _id = value;
+    }
+
+    public override IFeatureCollection Features { get; }
+
+    public override IDictionary<object, object?> Items { get => field ??= new ConnectionItems(); set; }
+
+    public override IDuplexPipe Transport { get; set; }
+
+    public PipeReader Input => _reader;
+
+    public PipeWriter Output => _writer;
+
+    /// <summary>Begins to watch the socket. False if the kernel refuses; the connection is closed then.</summary>
+    public bool Start() => _socket.Start();
+
+    /// <summary>Cuts the connection with a reset, so that what was sent does not look whole.</summary>
+    public override void Abort(ConnectionAbortedException abortReason)
+    {
+        _reader.AbortReason ??= abortReason;
+        _socket.Close(reset: true);
+        SayClosed();
+    }
+
+    /// <summary>Ends the connection in order; what was flushed still arrives.</summary>
+    public override ValueTask DisposeAsync()
+    {
+        _reader.Complete();
+        _writer.Complete();
+        _reader.AbortReason ??= new ConnectionAbortedException("The connection was closed.");
+        _socket.Close(reset: false);
+        SayClosed();
+        return default;
+    }
+
+    // Those who wait to hear of the end may do anything, and must not do it on the loop.
+    void IThreadPoolWorkItem.Execute() => _closed.Cancel();
+
+    private void SayClosed()
+    {
+        if (Interlocked.Exchange(ref _closing, 1) == 0) ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    private sealed class ClientSocket(Socket socket, EventLoop loop, LoopConnection owner) : LoopSocket(socket, loop)
+    {
+        protected override void OnReadable() => owner._reader.OnReadable();
+
+        protected override void OnWritable() => owner._writer.OnWritable();
+
+        protected override void OnPeerGone() => owner.SayClosed();
+    }
+}

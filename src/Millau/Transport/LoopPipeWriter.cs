@@ -1,0 +1,225 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Threading.Tasks.Sources;
+
+namespace Millau.Transport;
+
+/// <summary>
+/// What a client is sent, straight from the buffers it was written to: a flush is one call to the kernel, and is over when
+/// the kernel has all of it. A client that does not read makes the flush wait.
+/// </summary>
+/// <remarks>
+/// Concurrency: one writer, which does not write while a flush is under way; <see cref="CancelPendingFlush"/> from
+/// anywhere.
+/// </remarks>
+internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) : PipeWriter, IValueTaskSource<FlushResult>
+{
+    private const int MostVectors = 32;
+
+    private readonly Action<object?> _cancelled = static state => ((LoopPipeWriter)state!).OnTokenCancelled();
+    private readonly List<Written> _blocks = [];
+    private ManualResetValueTaskSourceCore<FlushResult> _source;
+    private Memory<byte> _current;
+    private int _end;
+    private int _firstUnsent;
+    private int _unsentStart;
+    private long _unflushed;
+    private bool _failed;
+    private bool _completed;
+    private int _cancelNext;
+    private int _tokenCancelled;
+    private CancellationToken _token;
+    private CancellationTokenRegistration _registration;
+
+    public override bool CanGetUnflushedBytes => true;
+
+    public override long UnflushedBytes => _unflushed;
+
+    public override Memory<byte> GetMemory(int sizeHint = 0)
+    {
+        var free = _current.Length - _end;
+        if (free < Math.Max(sizeHint, 1)) AddBlock(sizeHint);
+        return _current[_end..];
+    }
+
+    public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+    public override void Advance(int bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(_current.Length - _end));
+        _end += bytes;
+        _unflushed += bytes;
+    }
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (Interlocked.Exchange(ref _cancelNext, 0) != 0) return new(new FlushResult(isCanceled: true, _failed));
+        if (_unflushed == 0 && _firstUnsent == 0 && _unsentStart == 0 && _blocks.Count == 0)
+            return new(new FlushResult(isCanceled: false, _failed));
+        CloseBlock();
+        while (!SendAll())
+        {
+            _source.Reset();
+            var pending = new ValueTask<FlushResult>(this, _source.Version);
+            Watch(cancellationToken);
+            if (!socket.TryArmWrite()) continue;
+            // From here on another thread may complete it at any time, and the next flush may be under way there.
+            if (Volatile.Read(ref _cancelNext) != 0) CancelArmed();
+            else if (Volatile.Read(ref _tokenCancelled) != 0) OnTokenCancelled();
+            return pending;
+        }
+        return new(new FlushResult(isCanceled: false, _failed));
+    }
+
+    public override void CancelPendingFlush()
+    {
+        Volatile.Write(ref _cancelNext, 1);
+        Interlocked.MemoryBarrier();
+        CancelArmed();
+    }
+
+    /// <summary>Sends what was written and not flushed, as far as the kernel takes it at once.</summary>
+    public override void Complete(Exception? exception = null)
+    {
+        if (_completed) return;
+        _completed = true;
+        if (exception is not null || _unflushed == 0) return;
+        CloseBlock();
+        SendAll();
+    }
+
+    /// <summary>The loop says that there is room, or a failure. On the loop's thread, or that of who closed the socket.</summary>
+    public void OnWritable()
+    {
+        while (!SendAll())
+            if (socket.TryArmWrite()) return;
+        _registration.Dispose();
+        _source.SetResult(new FlushResult(isCanceled: false, _failed));
+    }
+
+    FlushResult IValueTaskSource<FlushResult>.GetResult(short token) => _source.GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _source.GetStatus(token);
+
+    void IValueTaskSource<FlushResult>.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _source.OnCompleted(continuation, state, token, flags);
+
+    private void AddBlock(int sizeHint)
+    {
+        CloseBlock();
+        var owner = sizeHint <= pool.MaxBufferSize ? pool.Rent() : new LargeBlock(sizeHint);
+        _blocks.Add(new Written(owner, 0));
+        _current = owner.Memory;
+    }
+
+    private void CloseBlock()
+    {
+        if (_blocks.Count == 0) return;
+        if (_current.Length > 0) _blocks[^1] = _blocks[^1] with { Length = _end };
+        _current = default;
+        _end = 0;
+    }
+
+    // True when all is sent, or nothing ever will be; the blocks are given back then.
+    private bool SendAll()
+    {
+        while (_firstUnsent < _blocks.Count)
+        {
+            var sent = _blocks.Count - _firstUnsent == 1 ? SendOne() : SendSeveral();
+            if (sent == LoopSocket.WouldBlock) return false;
+            if (sent < 0)
+            {
+                _failed = true;
+                break;
+            }
+            Sent(sent);
+        }
+        foreach (var block in _blocks) block.Owner.Dispose();
+        _blocks.Clear();
+        _firstUnsent = _unsentStart = 0;
+        _unflushed = 0;
+        return true;
+    }
+
+    private int SendOne()
+    {
+        var block = _blocks[_firstUnsent];
+        return block.Length == _unsentStart
+            ? 0
+            : socket.Send(block.Owner.Memory.Span[_unsentStart..block.Length]);
+    }
+
+    private unsafe int SendSeveral()
+    {
+        var count = Math.Min(_blocks.Count - _firstUnsent, MostVectors);
+        var vectors = stackalloc Native.Vector[count];
+        var used = 0;
+        // The pool's blocks are pinned for good; a large one is pinned until the call returns.
+        for (var i = 0; i < count; i++)
+        {
+            var block = _blocks[_firstUnsent + i];
+            var start = i == 0 ? _unsentStart : 0;
+            if (block.Length == start) continue;
+            fixed (byte* bytes = block.Owner.Memory.Span)
+                vectors[used++] = new Native.Vector { Start = bytes + start, Length = (nuint)(block.Length - start) };
+        }
+        return used == 0 ? 0 : socket.Send(vectors, used);
+    }
+
+    private void Sent(int bytes)
+    {
+        while (_firstUnsent < _blocks.Count)
+        {
+            var left = _blocks[_firstUnsent].Length - _unsentStart;
+            if (bytes < left)
+            {
+                _unsentStart += bytes;
+                return;
+            }
+            bytes -= left;
+            _firstUnsent++;
+            _unsentStart = 0;
+            if (bytes == 0) return;
+        }
+    }
+
+    private void CancelArmed()
+    {
+        if (!socket.TryDisarmWrite()) return;
+        Volatile.Write(ref _cancelNext, 0);
+        _registration.Dispose();
+        _source.SetResult(new FlushResult(isCanceled: true, _failed));
+    }
+
+    // Before the arming, so that nothing is left to be done after it.
+    private void Watch(CancellationToken cancellation)
+    {
+        _registration.Dispose();
+        _registration = default;
+        if (!cancellation.CanBeCanceled) return;
+        Volatile.Write(ref _tokenCancelled, 0);
+        _token = cancellation;
+        _registration = cancellation.UnsafeRegister(_cancelled, this);
+    }
+
+    private void OnTokenCancelled()
+    {
+        Volatile.Write(ref _tokenCancelled, 1);
+        Interlocked.MemoryBarrier();
+        if (socket.TryDisarmWrite()) _source.SetException(new OperationCanceledException(_token));
+    }
+
+    private readonly record struct Written(IMemoryOwner<byte> Owner, int Length);
+
+    // More than a block of the pool in one piece; rare, and pinned like those.
+    private sealed class LargeBlock(int size) : IMemoryOwner<byte>
+    {
+        public Memory<byte> Memory { get; } = GC.AllocateUninitializedArray<byte>(size, pinned: true);
+
+        public void Dispose()
+        {
+        }
+    }
+}

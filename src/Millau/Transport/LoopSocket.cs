@@ -1,0 +1,202 @@
+using System.Buffers;
+using System.Net.Sockets;
+
+namespace Millau.Transport;
+
+/// <summary>
+/// A connected TCP socket on an event loop: receives and sends without blocking, and calls back once when the kernel says
+/// that more can be done. Owns the socket.
+/// </summary>
+/// <remarks>
+/// Concurrency: at most one reader and one writer at a time, on any thread; <see cref="Close"/> at any time from anywhere.
+/// Readiness is kept in one word a direction, so that an edge between "nothing there" and "call me" is not lost: the
+/// loop sets it to ready, the reader takes it back before each try and arms it only if it still is not ready.
+/// </remarks>
+internal abstract class LoopSocket(Socket socket, EventLoop loop)
+{
+    // Pieces in one call; what is more is sent by the next.
+    private const int MostVectors = 32;
+
+    private const int Quiet = 0;
+    private const int Ready = 1;
+    private const int Armed = 2;
+
+    /// <summary>Nothing can be received, or sent, at the moment.</summary>
+    public const int WouldBlock = -Native.EAGAIN;
+
+    // Asked for once: the property marks the socket each time.
+    private readonly SafeSocketHandle _handle = socket.SafeHandle;
+    private MemoryHandle[]? _pins;
+    private int _readable;
+    private int _writable;
+    private volatile bool _hungUp;
+    private bool _mayHaveMore;
+    private bool _wakeReader;
+    private bool _wakeWriter;
+    private int _closed;
+
+    /// <summary>Its place in the loop's table; touched under the loop's lock alone.</summary>
+    public int Slot { get; set; } = -1;
+
+    /// <summary>What the kernel tells its events with: its place, and a number that no other socket in that place has had lately.</summary>
+    public ulong Ticket { get; set; }
+
+    public EventLoop Loop => loop;
+
+    protected Socket Socket => socket;
+
+    public bool IsClosed => Volatile.Read(ref _closed) != 0;
+
+    /// <summary>Begins to watch. False if that cannot be had: the socket is closed then.</summary>
+    public bool Start()
+    {
+        if (loop.Add(this, (int)_handle.DangerousGetHandle())) return true;
+        Close(reset: true);
+        return false;
+    }
+
+    /// <summary>Called by the loop.</summary>
+    public void OnEvents(uint events)
+    {
+        const uint ended = Native.ReadHangUp | Native.HangUp | Native.Error;
+        // Set first: what is woken tries until it sees the end itself, for no further edge will come.
+        if ((events & ended) != 0) _hungUp = true;
+        if ((events & (Native.Out | Native.HangUp | Native.Error)) != 0
+            && Interlocked.Exchange(ref _writable, Ready) == Armed) OnWritable();
+        if ((events & (Native.In | ended)) != 0 && Interlocked.Exchange(ref _readable, Ready) == Armed) OnReadable();
+        if ((events & ended) != 0) OnPeerGone();
+    }
+
+    /// <summary>
+    /// Closes the socket; later calls do nothing. Whoever is armed is called back on the loop and sees the failure.
+    /// </summary>
+    /// <param name="reset">Tell the peer that this is no orderly end.</param>
+    public void Close(bool reset)
+    {
+        if (Interlocked.Exchange(ref _closed, 1) != 0) return;
+        loop.Remove(this);
+        if (reset) socket.Close(0);
+        else socket.Dispose();
+        // From here on nobody can arm: each try is answered by the failure.
+        _wakeWriter = Interlocked.Exchange(ref _writable, Ready) == Armed;
+        _wakeReader = Interlocked.Exchange(ref _readable, Ready) == Armed;
+        if (_wakeWriter || _wakeReader) loop.PostClosed(this);
+    }
+
+    /// <summary>Called by the loop after <see cref="Close"/>.</summary>
+    public void WakeClosed()
+    {
+        if (_wakeWriter) OnWritable();
+        if (_wakeReader) OnReadable();
+    }
+
+    /// <summary>There is more to receive, the end, or a failure. Called once for each successful <see cref="TryArmRead"/>.</summary>
+    protected abstract void OnReadable();
+
+    /// <summary>There is room to send, or a failure. Called once for each successful <see cref="TryArmWrite"/>.</summary>
+    protected abstract void OnWritable();
+
+    /// <summary>The peer sends no more: it has ended or failed. On the loop; may be called more than once.</summary>
+    protected virtual void OnPeerGone()
+    {
+    }
+
+    /// <summary>Asks for <see cref="OnReadable"/>. False when it is worth trying to receive at once instead.</summary>
+    public bool TryArmRead() =>
+        Interlocked.CompareExchange(ref _readable, Armed, Quiet) == Quiet;
+
+    /// <summary>Takes the wish back. False when the call is under way or done.</summary>
+    public bool TryDisarmRead() => Interlocked.CompareExchange(ref _readable, Quiet, Armed) == Armed;
+
+    /// <inheritdoc cref="TryArmRead"/>
+    public bool TryArmWrite() => Interlocked.CompareExchange(ref _writable, Armed, Quiet) == Quiet;
+
+    /// <inheritdoc cref="TryDisarmRead"/>
+    public bool TryDisarmWrite() => Interlocked.CompareExchange(ref _writable, Quiet, Armed) == Armed;
+
+    /// <summary>
+    /// What is known without asking the kernel: a call to receive would find something. It spares the call that finds
+    /// nothing, since a receive that did not fill its buffer has emptied the socket.
+    /// </summary>
+    public bool MayReceive => _mayHaveMore || _hungUp || Volatile.Read(ref _readable) == Ready;
+
+    /// <summary>Receives what is there: bytes, 0 for the end, or a negative error number such as <see cref="WouldBlock"/>.</summary>
+    public int Receive(Span<byte> target)
+    {
+        Volatile.Write(ref _readable, Quiet);
+        // The kernel must be asked after the edge was taken back, or one between the two would be lost.
+        Interlocked.MemoryBarrier();
+        if (!TryHold(out var descriptor)) return -Native.ECONNRESET;
+        var received = Native.Receive(descriptor, target);
+        _handle.DangerousRelease();
+        _mayHaveMore = received == target.Length;
+        if (received == WouldBlock) _hungUp = false;
+        return received;
+    }
+
+    /// <summary>Sends what the kernel takes: bytes, or a negative error number such as <see cref="WouldBlock"/>.</summary>
+    public int Send(ReadOnlySpan<byte> bytes)
+    {
+        Volatile.Write(ref _writable, Quiet);
+        Interlocked.MemoryBarrier();
+        if (!TryHold(out var descriptor)) return -Native.EPIPE;
+        var sent = Native.Send(descriptor, bytes);
+        _handle.DangerousRelease();
+        return sent;
+    }
+
+    /// <summary>Sends several pieces in one call, as <see cref="Send(ReadOnlySpan{byte})"/>. The memory must be pinned.</summary>
+    public unsafe int Send(Native.Vector* vectors, int count)
+    {
+        Volatile.Write(ref _writable, Quiet);
+        Interlocked.MemoryBarrier();
+        if (!TryHold(out var descriptor)) return -Native.EPIPE;
+        var sent = Native.Send(descriptor, vectors, count);
+        _handle.DangerousRelease();
+        return sent;
+    }
+
+    /// <summary>Sends segments from one on, as far as one call takes them.</summary>
+    /// <param name="segments">All of them.</param>
+    /// <param name="first">The first that is not sent whole.</param>
+    /// <param name="offset">What of it is sent.</param>
+    public unsafe int Send(IList<ArraySegment<byte>> segments, int first, int offset)
+    {
+        var count = Math.Min(segments.Count - first, MostVectors);
+        if (count == 1) return Send(segments[first].AsSpan(offset));
+        _pins ??= new MemoryHandle[MostVectors];
+        var vectors = stackalloc Native.Vector[MostVectors];
+        try
+        {
+            for (var i = 0; i < count; i++)
+            {
+                var memory = segments[first + i].AsMemory(i == 0 ? offset : 0);
+                _pins[i] = memory.Pin();
+                vectors[i] = new Native.Vector { Start = _pins[i].Pointer, Length = (nuint)memory.Length };
+            }
+            return Send(vectors, count);
+        }
+        finally
+        {
+            for (var i = 0; i < count; i++) _pins[i].Dispose();
+        }
+    }
+
+    // Keeps the number from being closed, and given to another socket, in the middle of a call.
+    private bool TryHold(out int descriptor)
+    {
+        var held = false;
+        descriptor = -1;
+        if (IsClosed) return false;
+        try
+        {
+            _handle.DangerousAddRef(ref held);
+        }
+        catch (ObjectDisposedException)
+        {
+            // Closed: an answer, not a failure of ours.
+        }
+        if (held) descriptor = (int)_handle.DangerousGetHandle();
+        return held;
+    }
+}

@@ -1,0 +1,198 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace Millau.Transport;
+
+/// <summary>The system calls of the event loops, as Linux has them. All descriptors are used without blocking.</summary>
+internal static unsafe partial class Native
+{
+    public const uint In = 0x1, Out = 0x4, Error = 0x8, HangUp = 0x10, ReadHangUp = 0x2000, EdgeTriggered = 1u << 31;
+
+    public const int EINTR = 4, EAGAIN = 11, EPIPE = 32, ECONNRESET = 104;
+
+    private const int EPERM = 1, ENOMEM = 12, EACCES = 13, ENFILE = 23, EMFILE = 24, EADDRINUSE = 98, EADDRNOTAVAIL = 99,
+        ENETDOWN = 100, ENETUNREACH = 101, ECONNABORTED = 103, ENOBUFS = 105, ETIMEDOUT = 110, ECONNREFUSED = 111,
+        EHOSTUNREACH = 113, EINPROGRESS = 115;
+
+    private const int SolSocket = 1, SoError = 4;
+    private const int EpollCloseOnExec = 0x80000, EventNonBlocking = 0x80800, ControlAdd = 1;
+    private const int DontWait = 0x40, NoSignal = 0x4000;
+
+    /// <summary>One event as the kernel writes it: packed on x86-64, aligned elsewhere.</summary>
+    public static readonly int EventSize = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
+
+    public static readonly int EventDataOffset = EventSize - 8;
+
+    /// <summary>Where the bytes of a scattered send are.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct Vector
+    {
+        public void* Start;
+        public nuint Length;
+    }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Message
+    {
+        public void* Name;
+        public uint NameLength;
+        public Vector* Vectors;
+        public nuint VectorCount;
+        public void* Control;
+        public nuint ControlLength;
+        public int Flags;
+    }
+
+    /// <summary>A new epoll instance; negative if there is none to be had.</summary>
+    public static int CreateEpoll() => epoll_create1(EpollCloseOnExec);
+
+    /// <summary>A descriptor that another thread can make readable.</summary>
+    public static int CreateEvent() => eventfd(0, EventNonBlocking);
+
+    /// <summary>Watches a descriptor from now until it is closed, each change told once.</summary>
+    public static bool Watch(int epoll, int descriptor, ulong data)
+    {
+        var entry = stackalloc byte[16];
+        *(uint*)entry = In | Out | ReadHangUp | EdgeTriggered;
+        *(ulong*)(entry + EventDataOffset) = data;
+        return epoll_ctl(epoll, ControlAdd, descriptor, entry) == 0;
+    }
+
+    /// <summary>Waits for events; their number, 0 if a signal came between.</summary>
+    public static int Wait(int epoll, byte* events, int capacity)
+    {
+        var count = epoll_wait(epoll, events, capacity, -1);
+        return count >= 0 ? count : Marshal.GetLastSystemError() == EINTR ? 0 : -1;
+    }
+
+    /// <summary>Bytes received, 0 at the end of the stream, or the negative error number.</summary>
+    public static int Receive(int descriptor, Span<byte> target)
+    {
+        fixed (byte* start = target)
+        {
+            while (true)
+            {
+                var received = recv(descriptor, start, (nuint)target.Length, DontWait);
+                if (received >= 0) return (int)received;
+                var error = Marshal.GetLastSystemError();
+                if (error != EINTR) return -error;
+            }
+        }
+    }
+
+    /// <summary>Bytes sent, fewer than asked for when the kernel has no more room, or the negative error number.</summary>
+    public static int Send(int descriptor, ReadOnlySpan<byte> bytes)
+    {
+        fixed (byte* start = bytes)
+        {
+            while (true)
+            {
+                var sent = send(descriptor, start, (nuint)bytes.Length, DontWait | NoSignal);
+                if (sent >= 0) return (int)sent;
+                var error = Marshal.GetLastSystemError();
+                if (error != EINTR) return -error;
+            }
+        }
+    }
+
+    /// <inheritdoc cref="Send(int, ReadOnlySpan{byte})"/>
+    public static int Send(int descriptor, Vector* vectors, int count)
+    {
+        var message = new Message { Vectors = vectors, VectorCount = (nuint)count };
+        while (true)
+        {
+            var sent = sendmsg(descriptor, &message, DontWait | NoSignal);
+            if (sent >= 0) return (int)sent;
+            var error = Marshal.GetLastSystemError();
+            if (error != EINTR) return -error;
+        }
+    }
+
+    /// <summary>Begins to connect: success, <see cref="SocketError.InProgress"/>, or why not.</summary>
+    /// <exception cref="ObjectDisposedException">The socket was closed.</exception>
+    public static SocketError Connect(SafeSocketHandle socket, EndPoint endPoint)
+    {
+        var address = endPoint.Serialize();
+        var held = false;
+        try
+        {
+            socket.DangerousAddRef(ref held);
+            fixed (byte* start = address.Buffer.Span)
+                return connect((int)socket.DangerousGetHandle(), start, (uint)address.Size) == 0
+                    ? SocketError.Success
+                    : ToSocketError(Marshal.GetLastSystemError());
+        }
+        finally
+        {
+            if (held) socket.DangerousRelease();
+        }
+    }
+
+    /// <summary>Why a socket failed, once; success if it did not.</summary>
+    /// <exception cref="SocketException">The socket cannot be asked.</exception>
+    /// <exception cref="ObjectDisposedException">The socket was closed.</exception>
+    public static SocketError TakeError(Socket socket)
+    {
+        var error = 0;
+        socket.GetRawSocketOption(SolSocket, SoError, new Span<byte>(&error, sizeof(int)));
+        return error == 0 ? SocketError.Success : ToSocketError(error);
+    }
+
+    private static SocketError ToSocketError(int error) => error switch
+    {
+        EINTR or EINPROGRESS or EAGAIN => SocketError.InProgress,
+        EMFILE or ENFILE => SocketError.TooManyOpenSockets,
+        ENOBUFS or ENOMEM => SocketError.NoBufferSpaceAvailable,
+        EADDRINUSE => SocketError.AddressAlreadyInUse,
+        EADDRNOTAVAIL => SocketError.AddressNotAvailable,
+        ENETDOWN => SocketError.NetworkDown,
+        ENETUNREACH => SocketError.NetworkUnreachable,
+        EHOSTUNREACH => SocketError.HostUnreachable,
+        ECONNREFUSED => SocketError.ConnectionRefused,
+        ECONNRESET => SocketError.ConnectionReset,
+        ECONNABORTED => SocketError.ConnectionAborted,
+        ETIMEDOUT => SocketError.TimedOut,
+        EACCES or EPERM => SocketError.AccessDenied,
+        _ => SocketError.SocketError,
+    };
+
+    /// <summary>Makes the descriptor of <see cref="CreateEvent"/> readable.</summary>
+    public static void Signal(int descriptor)
+    {
+        var one = 1UL;
+        _ = write(descriptor, &one, sizeof(ulong));
+    }
+
+    public static void Close(int descriptor) => _ = close(descriptor);
+
+    [LibraryImport("libc")]
+    private static partial int epoll_create1(int flags);
+
+    [LibraryImport("libc")]
+    private static partial int epoll_ctl(int epoll, int operation, int descriptor, byte* entry);
+
+    [LibraryImport("libc")]
+    private static partial int epoll_wait(int epoll, byte* events, int capacity, int timeout);
+
+    [LibraryImport("libc")]
+    private static partial int eventfd(uint value, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint recv(int descriptor, byte* buffer, nuint length, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint send(int descriptor, byte* buffer, nuint length, int flags);
+
+    [LibraryImport("libc")]
+    private static partial nint sendmsg(int descriptor, Message* message, int flags);
+
+    [LibraryImport("libc")]
+    private static partial int connect(int descriptor, byte* address, uint length);
+
+    [LibraryImport("libc")]
+    private static partial nint write(int descriptor, void* buffer, nuint length);
+
+    [LibraryImport("libc")]
+    private static partial int close(int descriptor);
+}
