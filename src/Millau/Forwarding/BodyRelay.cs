@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
+using Millau.Async;
 using Millau.Http1;
 using Millau.Upstreams;
 
@@ -34,7 +35,7 @@ internal static class BodyRelay
     /// <param name="writer">Where it goes.</param>
     /// <param name="outcome">Counts its bytes.</param>
     /// <param name="trailers">How it goes to a client that takes trailers; null for one that does not: they are dropped.</param>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public static async ValueTask<RelayResult> RelayChunkedAsync(
         UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, TrailerSink? trailers)
     {
@@ -60,7 +61,7 @@ internal static class BodyRelay
         return await EndAsync(writer, flushed).ConfigureAwait(false) ? RelayResult.Done : RelayResult.ClientGone;
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private static async ValueTask<RelayResult> RelayPlainAsync(
         UpstreamConnection connection, PipeWriter writer, RequestOutcome outcome, long left, bool endsWithConnection)
     {
@@ -118,7 +119,7 @@ internal static class BodyRelay
         flushed ? FlushAsync(writer) : ValueTask.FromResult(true);
 
     // False when the client is gone.
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private static async ValueTask<bool> FlushAsync(PipeWriter writer)
     {
         var result = await writer.FlushAsync().ConfigureAwait(false);

@@ -4,6 +4,7 @@ using System.Runtime.ExceptionServices;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using Millau.Async;
 using Millau.Discovery;
 using Millau.Routing;
 using Millau.Tls.Acme;
@@ -38,7 +39,7 @@ internal sealed class Forwarder(
 
     private const int MaxInterimResponses = 16;
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder))]
     public async ValueTask ForwardAsync(RequestContext context)
     {
         // 1.
@@ -219,7 +220,7 @@ internal sealed class Forwarder(
     }
 
     // 4. One attempt, with the answer relayed if there is one.
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private async ValueTask<AttemptFailure> AttemptAsync(RequestContext context, UpstreamInstance instance, bool fresh)
     {
         if (!fresh) context.Tried.Add(instance);
@@ -285,7 +286,7 @@ internal sealed class Forwarder(
     }
 
     // Owns the connection: when this returns it is in the pool or closed.
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private async ValueTask<AttemptFailure> ExchangeAsync(RequestContext context, UpstreamConnection connection)
     {
         var reusable = false;
@@ -353,7 +354,7 @@ internal sealed class Forwarder(
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private async ValueTask<AttemptFailure> SendAndReceiveHeadAsync(
         RequestContext context, UpstreamConnection connection, TimeSpan timeout)
     {

@@ -3,6 +3,7 @@ using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Primitives;
+using Millau.Async;
 using Millau.Http1;
 using Millau.Upstreams;
 
@@ -66,7 +67,7 @@ internal sealed class ResponseRelay(string? servedBy)
     }
 
     /// <summary>Starts the response and relays its body.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public async ValueTask<RelayResult> RelayBodyAsync(RequestContext context, UpstreamConnection connection)
     {
         var head = connection.Head;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Millau.Async;
 
 namespace Millau.Upstreams;
 
@@ -48,7 +49,7 @@ internal sealed class TlsCarrier(SocketStream plain) : Stream
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         plain.Receive(buffer);
@@ -68,7 +69,7 @@ internal sealed class TlsCarrier(SocketStream plain) : Stream
         return received;
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder))]
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (await plain.Send(buffer).ConfigureAwait(false) < 0) throw new IOException("the connection failed");

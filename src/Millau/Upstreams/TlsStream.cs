@@ -5,6 +5,7 @@ using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading.Tasks.Sources;
+using Millau.Async;
 using Millau.Tls;
 
 namespace Millau.Upstreams;
@@ -91,7 +92,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
         return IsReceived ? Take(buffer) : NothingYet;
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public override async ValueTask<int> Send(ReadOnlyMemory<byte> bytes)
     {
         _isSending = true;
@@ -109,7 +110,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
     }
 
     /// <remarks>Small segments share records: each record costs 22 bytes and a call.</remarks>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public override async ValueTask<int> Send(IList<ArraySegment<byte>> segments)
     {
         var record = ArrayPool<byte>.Shared.Rent(BufferSize);
@@ -221,7 +222,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private async ValueTask<int> TakeLaterAsync()
     {
         await new ValueTask<int>(this, _decrypted.Version).ConfigureAwait(false);

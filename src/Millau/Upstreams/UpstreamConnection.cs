@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Millau.Async;
 using Millau.Http1;
 using Millau.Transport;
 
@@ -141,7 +142,7 @@ internal sealed class UpstreamConnection : IDisposable
 
     /// <summary>Receives and parses the next head.</summary>
     /// <returns>Null when there is one; else why not.</returns>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public async ValueTask<HeadFailure?> ReceiveHeadAsync()
     {
         Head.Clear();
@@ -170,7 +171,7 @@ internal sealed class UpstreamConnection : IDisposable
     }
 
     /// <summary>Receives into the own buffer, behind what is there. 0: the end; -1: the connection failed.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public async ValueTask<int> FillAsync()
     {
         StartFill();
