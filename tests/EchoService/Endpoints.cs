@@ -26,6 +26,7 @@ internal sealed class Endpoints(Options options)
 {
     private readonly ExecutedPosts _posts = new(options.Record, $"{options.Name}-{Environment.MachineName}");
     private volatile bool _healthy = true;
+    private int _requests;
 
     /// <summary>Chosen at start: a restarted instance is another one.</summary>
     public string Id { get; } = RandomNumberGenerator.GetHexString(12, lowercase: true);
@@ -55,6 +56,11 @@ internal sealed class Endpoints(Options options)
         var executed = HttpMethods.IsPost(request.Method) && request.Headers["X-Request-Id"] is [{ Length: > 0 } id, ..]
             ? _posts.Add(id)
             : 0;
+        if (options.ResetEvery > 0 && Interlocked.Increment(ref _requests) % options.ResetEvery == 0)
+        {
+            context.Abort();
+            return;
+        }
         var delay = Number(request, "delay", options.Delay);
         if (delay > 0)
             await Task.Delay(delay, context.RequestAborted);

@@ -6,10 +6,11 @@ namespace Millau.EchoService;
 /// that was given so is the whole answer.
 /// Environment: <c>PORT</c>, <c>NAME</c>, <c>START_DELAY</c> (milliseconds before the port opens), <c>STOP_DELAY</c>
 /// (milliseconds that the instance goes on serving after SIGTERM), <c>DELAY</c> (milliseconds before each answer),
-/// <c>RECORD</c> (directory that outlives the instance: executed POST ids are appended there).
+/// <c>RECORD</c> (directory that outlives the instance: executed POST ids are appended there), <c>ADDRESS</c> (to listen on;
+/// else on all), <c>RESET_EVERY</c> (each so-manyth request is executed and then its connection reset).
 /// </remarks>
 internal sealed record Options(int Port, string Name, int StartDelay, int StopDelay, int Delay, string? Record,
-    bool TextOnly)
+    bool TextOnly, string? Address, int ResetEvery)
 {
     public static Options Read(string[] args)
     {
@@ -26,7 +27,7 @@ internal sealed record Options(int Port, string Name, int StartDelay, int StopDe
                 throw new ArgumentException($"unknown argument '{arg}': -listen=:PORT, -text=NAME or healthcheck");
         }
         return new Options(port, name, Number("START_DELAY", 0), Number("STOP_DELAY", 0), Number("DELAY", 0),
-            Environment.GetEnvironmentVariable("RECORD"), textOnly);
+            Environment.GetEnvironmentVariable("RECORD"), textOnly, Environment.GetEnvironmentVariable("ADDRESS"), Number("RESET_EVERY", 0));
     }
 
     private static int Number(string name, int otherwise) =>

@@ -20,7 +20,8 @@ var builder = WebApplication.CreateSlimBuilder();
 builder.Logging.ClearProviders();
 builder.WebHost.ConfigureKestrel(kestrel =>
 {
-    kestrel.ListenAnyIP(options.Port);
+    if (options.Address is { } address) kestrel.Listen(System.Net.IPAddress.Parse(address), options.Port);
+    else kestrel.ListenAnyIP(options.Port);
     kestrel.Limits.MaxRequestBodySize = null;
     kestrel.Limits.MinRequestBodyDataRate = null;
 });
