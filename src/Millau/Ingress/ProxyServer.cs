@@ -69,8 +69,18 @@ internal sealed class ProxyServer : IAsyncDisposable
                 var proxies = clients is { ProxyProtocol: true, Trusted: { } trusted }
                     ? new ProxyProtocol(trusted, clients.Limits.Header, time, logging.CreateLogger("Millau.Ingress"))
                     : null;
-                Listen(options, address, port, listener => Plain(listener, http, proxies));
-                if (tlsPort is { } secure) Listen(options, address, secure, listener => Tls(listener, https, proxies, handshake, time));
+                var closing = new LingeringClose(time);
+                Listen(options, address, port, listener =>
+                {
+                    listener.Use(closing.Attach);
+                    Plain(listener, http, proxies);
+                });
+                if (tlsPort is not { } secure) return;
+                Listen(options, address, secure, listener =>
+                {
+                    listener.Use(closing.Attach);
+                    Tls(listener, https, proxies, handshake, time);
+                });
             },
             services => services
                 .AddSingleton<IMemoryPoolFactory<byte>>(pools)
@@ -79,6 +89,8 @@ internal sealed class ProxyServer : IAsyncDisposable
                 .Configure<SocketTransportOptions>(sockets =>
                 {
                     sockets.UnsafePreferInlineScheduling = true;
+                    // A flush is over when the kernel has all of it: its buffers are enough, and so the end of a connection is known.
+                    sockets.MaxWriteBufferSize = 1;
                     sockets.CreateBoundListenSocket = endPoint =>
                         transport!.Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint));
                 })

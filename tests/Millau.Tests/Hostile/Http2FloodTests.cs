@@ -41,11 +41,10 @@ public class Http2FloodTests
         await client.SendFrameAsync(Http2Frame.Headers, Http2Frame.EndStream, 1, Http2Client.Request().ToArray());
         var piece = new HeaderBlock().Add("x-a", new string('a', 8000)).ToArray();
 
-        var sent = await FloodAsync(client, 1000, _ => Http2Frame.Make(Http2Frame.Continuation, 0, 1, piece));
+        // MaxRequestHeadersTotalSize, twice over: 64 KiB.
+        for (var i = 0; i < 9; i++) await client.SendFrameAsync(Http2Frame.Continuation, 0, 1, piece);
 
-        // MaxRequestHeadersTotalSize, twice over: 64 KiB. That is within the first batch.
         await AssertCutAsync(client);
-        Assert.InRange(sent, 0, 999);
         await ServedAsync(proxy, null);
     }
 
