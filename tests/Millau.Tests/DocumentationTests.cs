@@ -33,6 +33,26 @@ public class DocumentationTests
     }
 
     [Fact]
+    public void The_page_on_TLS_has_all_labels_settings_and_messages_of_its_area()
+    {
+        var page = Read("docs/tls.md");
+        var labels = typeof(Millau.Discovery.TlsLabels).GetFields(BindingFlags.Static | BindingFlags.NonPublic | BindingFlags.Public)
+            .Where(f => f.IsLiteral && f.FieldType == typeof(string))
+            .Select(f => (string)f.GetRawConstantValue()!)
+            .Where(label => label.StartsWith("millau.", StringComparison.Ordinal)).ToList();
+        var settings = typeof(Settings).GetFields(BindingFlags.Static | BindingFlags.Public)
+            .Where(f => f.IsLiteral && (f.Name.StartsWith("Acme", StringComparison.Ordinal) || f.Name.StartsWith("Https", StringComparison.Ordinal)))
+            .Select(f => (string)f.GetRawConstantValue()!).ToList();
+        var messages = typeof(Log).GetMethods(BindingFlags.Static | BindingFlags.Public)
+            .Select(m => m.GetCustomAttribute<LoggerMessageAttribute>())
+            .Where(m => m is { EventId: >= 700 and < 900, Level: >= LogLevel.Information })
+            .Select(m => Beginning(m!.Message!)).ToList();
+        Assert.True(labels.Count >= 6 && settings.Count >= 9 && messages.Count >= 20);
+        Assert.All([.. labels, .. settings, "millau.cert", "millau.key", "millau.redirect"], name => Assert.Contains($"`{name}`", page));
+        Assert.All(messages, message => Assert.Contains("`" + message, page));
+    }
+
+    [Fact]
     public void Each_setting_is_in_the_README()
     {
         var readme = Read("README.md");

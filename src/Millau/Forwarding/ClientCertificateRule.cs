@@ -15,22 +15,26 @@ internal sealed class ClientCertificateRule(TimeProvider time)
     /// <summary>Null if it may. The connection itself is in order: it may carry other requests.</summary>
     public Refusal? Check(RequestContext context, UpstreamGroup group)
     {
-        if (group.ClientAuthorities.IsEmpty || IsMet(context.Certificate, group)) return null;
+        if (group.ClientAuthorities.IsEmpty || FindProblem(context.Certificate, group) is not { } problem) return null;
         if (context.Features.Get<ITlsHandshakeFeature>() is not { } tls)
             return new(StatusCodes.Status403Forbidden, "Forbidden: a client certificate is required, and with it https");
         // The handshake asked for what another host needs, or for nothing; on a connection for this host the client may
         // have its certificate accepted (RFC 9110 section 15.5.20). HTTP/2 clients share connections between hosts.
         if (!HostName.Bare(context.Host).Equals(CertificateStore.ToHost(tls.HostName), StringComparison.OrdinalIgnoreCase))
             return new(StatusCodes.Status421MisdirectedRequest, "Misdirected request: this host needs a connection of its own, with a client certificate");
-        return new(StatusCodes.Status403Forbidden, "Forbidden: a client certificate is required");
+        return new(StatusCodes.Status403Forbidden, "Forbidden: " + problem);
     }
 
     // Each service trusts what it gets, so the certificate has to be from the CA of each of them.
-    private bool IsMet(ClientCertificate? shown, UpstreamGroup group)
+    private string? FindProblem(ClientCertificate? shown, UpstreamGroup group)
     {
-        if (shown is null) return false;
+        if (shown is null) return "a client certificate is required";
         foreach (var authority in group.ClientAuthorities)
-            if (authority.Current is not { } current || !shown.IsValidFor(current, time.GetUtcNow())) return false;
-        return true;
+        {
+            // Why there is no CA is the operator's business, and in the log.
+            if (authority.Current is not { } current) return "client certificates cannot be verified";
+            if (shown.ProblemFor(current, time.GetUtcNow()) is { } problem) return "the client's " + problem;
+        }
+        return null;
     }
 }

@@ -28,7 +28,8 @@ internal static class CertificateWords
         {
             var element = chain.ChainElements[i];
             if (Has(element.ChainElementStatus, X509ChainStatusFlags.NotTimeValid))
-                return Validity(element.Certificate, i == 0 ? "certificate" : $"certificate of its issuer {Show(element.Certificate.Subject)}");
+                return Validity(element.Certificate, chain.ChainPolicy.VerificationTime.ToLocalTime(),
+                    i == 0 ? "certificate" : $"certificate of its issuer {Show(element.Certificate.Subject)}");
         }
         if (Has(chain.ChainStatus, X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.PartialChain))
             return CertificateAuthority.IsRoot(certificate)
@@ -42,9 +43,9 @@ internal static class CertificateWords
         return $"certificate is not valid: {first.Status}";
     }
 
-    private static string Validity(X509Certificate2 certificate, string what)
+    private static string Validity(X509Certificate2 certificate, DateTime now, string what)
     {
-        var isEarly = DateTime.Now < certificate.NotBefore;
+        var isEarly = now < certificate.NotBefore;
         var when = (isEarly ? certificate.NotBefore : certificate.NotAfter).ToUniversalTime();
         return string.Create(CultureInfo.InvariantCulture,
             $"{what} {(isEarly ? "is not valid before" : "expired at")} {when:yyyy-MM-dd HH:mm:ss}Z");

@@ -3,8 +3,8 @@ using System.Security.Cryptography.X509Certificates;
 namespace Millau.Tls;
 
 /// <summary>
-/// The certificate that a client showed in its handshake; a feature of its connection. Whether it is valid is asked for each
-/// request, as CAs and the time change while a connection lasts. Thread-safe: HTTP/2 has many requests at once.
+/// The certificate that a client showed in its handshake, valid or not; a feature of its connection. Whether it is valid is asked
+/// for each request, as CAs and the time change while a connection lasts. Thread-safe: HTTP/2 has many requests at once.
 /// </summary>
 internal sealed class ClientCertificate
 {
@@ -30,21 +30,21 @@ internal sealed class ClientCertificate
     /// <summary>For <c>Client-Cert</c> (RFC 9440 section 2.2).</summary>
     public string HeaderValue { get; }
 
-    /// <summary>Whether it is from a CA, for clients, and neither expired nor still to come.</summary>
-    public bool IsValidFor(CertificateAuthority authority, DateTimeOffset now)
+    /// <summary>What is wrong with it; null if it is from a CA, for clients, and neither expired nor still to come.</summary>
+    public string? ProblemFor(CertificateAuthority authority, DateTimeOffset now)
     {
         var findings = _findings;
         foreach (var finding in findings)
         {
             if (!ReferenceEquals(finding.Authority, authority)) continue;
-            // What was not valid is not asked again: the connection would not have come about without a good reason.
-            if (!finding.IsValid || now <= finding.Until) return finding.IsValid;
+            // What was not valid is not asked again: one that is to become valid may come on a new connection.
+            if (finding.Problem is not null || now <= finding.Until) return finding.Problem;
             break;
         }
         var found = Judge(authority, now);
         // Race window: another request may have found something meanwhile; then that is found again.
         _findings = [.. findings.Where(f => !ReferenceEquals(f.Authority, authority)).TakeLast(7), found];
-        return found.IsValid;
+        return found.Problem;
     }
 
     private Finding Judge(CertificateAuthority authority, DateTimeOffset now)
@@ -53,7 +53,7 @@ internal sealed class ClientCertificate
         chain.ChainPolicy = CertificateAuthority.Policy(authority, CertificateAuthority.ClientAuthentication);
         chain.ChainPolicy.ExtraStore.AddRange(_intermediates);
         chain.ChainPolicy.VerificationTime = now.UtcDateTime;
-        var isValid = chain.Build(_certificate);
+        var problem = chain.Build(_certificate) ? null : CertificateWords.Describe(chain, _certificate);
         var until = DateTimeOffset.MaxValue;
         foreach (var element in chain.ChainElements)
         {
@@ -61,11 +61,11 @@ internal sealed class ClientCertificate
             if (end < until) until = end;
             element.Certificate.Dispose();
         }
-        return new Finding(authority, isValid, until);
+        return new Finding(authority, problem, until);
     }
 
     private static X509Certificate2 Copy(X509Certificate2 certificate) =>
         X509CertificateLoader.LoadCertificate(certificate.RawDataMemory.Span);
 
-    private sealed record Finding(CertificateAuthority Authority, bool IsValid, DateTimeOffset Until);
+    private sealed record Finding(CertificateAuthority Authority, string? Problem, DateTimeOffset Until);
 }

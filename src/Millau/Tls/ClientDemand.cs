@@ -7,9 +7,9 @@ using Microsoft.Extensions.Logging;
 namespace Millau.Tls;
 
 /// <summary>
-/// The demand of a host that its clients show a certificate: one that is valid for one of the CAs of the services that
-/// answer for it. Which of them a request needs is not known before the request, so that is looked at then; here a
-/// certificate that is valid for none of them ends the handshake, and a client without any passes.
+/// The demand of a host that its clients show a certificate: one of the CAs of the services that answer for it. Which of them
+/// a request needs is not known before the request, so that is looked at then. The handshake lets everybody pass: .NET 10 could
+/// only drop the connection without a word, as it sends no alert of its own, and a request can be told what is wrong.
 /// </summary>
 /// <remarks>Sessions are not resumed: a ticket has the client's certificate, but not the intermediates that it came with.</remarks>
 internal sealed class ClientDemand(ImmutableArray<ClientAuthority> authorities)
@@ -33,14 +33,9 @@ internal sealed class ClientDemand(ImmutableArray<ClientAuthority> authorities)
         options.CertificateChainPolicy = CertificateAuthority.Policy(prepared.Union, CertificateAuthority.ClientAuthentication);
         options.RemoteCertificateValidationCallback = (_, certificate, chain, errors) =>
         {
-            // None: the request is refused then, in words that a person can read, rather than the connection.
-            if (certificate is not X509Certificate2 shown) return true;
-            if (errors != SslPolicyErrors.None || chain is null)
-            {
-                Log.ClientCertificateRefused(log, connection.RemoteEndPoint?.ToString() ?? "unknown",
-                    CertificateWords.Describe(shown, chain, errors, "") ?? "unknown");
-                return false;
-            }
+            if (certificate is not X509Certificate2 shown || chain is null) return true;
+            if (CertificateWords.Describe(shown, chain, errors, "") is { } problem)
+                Log.ClientCertificateRefused(log, connection.RemoteEndPoint?.ToString() ?? "unknown", problem);
             connection.Features.Set(new ClientCertificate(shown, chain.ChainPolicy.ExtraStore));
             return true;
         };

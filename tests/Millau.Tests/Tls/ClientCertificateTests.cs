@@ -16,12 +16,12 @@ public class ClientCertificateTests
         var certificate = Of(ca.Issue(TestAuthority.ForClients, 0, "alice"));
         var current = ca.Load();
 
-        Assert.True(certificate.IsValidFor(current, Now));
-        Assert.True(certificate.IsValidFor(current, Now.AddHours(23)));
-        Assert.False(certificate.IsValidFor(current, Now.AddHours(25)));
-        Assert.False(certificate.IsValidFor(current, Now.AddHours(25)));
+        Assert.Null(certificate.ProblemFor(current, Now));
+        Assert.Null(certificate.ProblemFor(current, Now.AddHours(23)));
+        Assert.StartsWith("certificate expired at ", certificate.ProblemFor(current, Now.AddHours(25)));
+        Assert.StartsWith("certificate expired at ", certificate.ProblemFor(current, Now.AddHours(25)));
         // One of the same name, and of another key.
-        Assert.False(certificate.IsValidFor(authority, Now));
+        Assert.NotNull(certificate.ProblemFor(authority, Now));
     }
 
     [Fact]
@@ -31,8 +31,8 @@ public class ClientCertificateTests
         var between = new TestAuthority("between", ca);
         var certificate = Of(between.Issue(TestAuthority.ForClients, 0, "alice"), between.Pem);
 
-        Assert.True(certificate.IsValidFor(ca.Load(), Now));
-        Assert.False(Of(between.Issue(TestAuthority.ForClients, 0, "alice")).IsValidFor(ca.Load(), Now));
+        Assert.Null(certificate.ProblemFor(ca.Load(), Now));
+        Assert.StartsWith("certificate comes from a CA that is not trusted", Of(between.Issue(TestAuthority.ForClients, 0, "alice")).ProblemFor(ca.Load(), Now));
     }
 
     [Fact]
@@ -44,8 +44,8 @@ public class ClientCertificateTests
         var current = ca.Load();
         for (var round = 0; round < 2; round++)
         {
-            Assert.True(certificate.IsValidFor(current, Now));
-            Assert.All(others, other => Assert.False(certificate.IsValidFor(other, Now)));
+            Assert.Null(certificate.ProblemFor(current, Now));
+            Assert.All(others, other => Assert.NotNull(certificate.ProblemFor(other, Now)));
         }
     }
 

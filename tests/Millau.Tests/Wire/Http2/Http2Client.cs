@@ -54,10 +54,12 @@ internal sealed class Http2Client : IAsyncDisposable
     /// <summary>Connects with TLS and ALPN h2, and sends the preface.</summary>
     /// <param name="endPoint">The proxy's, for TLS.</param>
     /// <param name="window">The initial window of each stream.</param>
-    public static async Task<Http2Client> ConnectAsync(EndPoint endPoint, uint window = 65535)
+    /// <param name="options">For the handshake; null for one that names <c>a.test</c>.</param>
+    public static async Task<Http2Client> ConnectAsync(EndPoint endPoint, uint window = 65535, SslClientAuthenticationOptions? options = null)
     {
-        var connection = await ScriptedConnection.ConnectTlsAsync(
-            endPoint, new() { TargetHost = "a.test", ApplicationProtocols = [SslApplicationProtocol.Http2] });
+        options ??= new() { TargetHost = "a.test" };
+        options.ApplicationProtocols = [SslApplicationProtocol.Http2];
+        var connection = await ScriptedConnection.ConnectTlsAsync(endPoint, options);
         Assert.Equal(SslApplicationProtocol.Http2, connection.Tls!.NegotiatedApplicationProtocol);
         var client = new Http2Client(connection);
         await connection.SendAsync("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
