@@ -17,6 +17,9 @@ internal sealed record Workload(string Name, string Title, string Path, int Answ
     /// <summary>HTTP/2, loaded by h2load; else HTTP/1.1, by wrk.</summary>
     public bool IsHttp2 { get; init; }
 
+    /// <summary>A connection with a full TLS handshake for each request, by h2load: wrk would resume sessions.</summary>
+    public bool IsHandshake => Tls is not null && !KeepAlive;
+
     /// <summary>Bodies are large enough for a proxy's buffering to matter, so nginx is also run with streaming on.</summary>
     public bool HasLargeBodies { get; init; }
 
@@ -28,9 +31,9 @@ internal sealed record Workload(string Name, string Title, string Path, int Answ
             { UploadBytes = 5 * 1024 * 1024, Connections = 8, HasLargeBodies = true },
         new("close", "GET of 129 bytes of JSON, a new connection each, 64 at a time", "/json", JsonBytes) { KeepAlive = false },
         new("https", "GET of 129 bytes of JSON over TLS 1.3, kept alive, 64 connections", "/json", JsonBytes) { Tls = CertificateKind.Ecdsa },
-        new("handshake-rsa", "GET over TLS 1.3, a full handshake each, RSA 2048, 64 at a time", "/json", JsonBytes)
+        new("handshake-rsa", "GET over TLS 1.3, a full handshake each, RSA 2048, 400 a second", "/json", JsonBytes)
             { Tls = CertificateKind.Rsa, KeepAlive = false },
-        new("handshake-ecdsa", "GET over TLS 1.3, a full handshake each, ECDSA P-256, 64 at a time", "/json", JsonBytes)
+        new("handshake-ecdsa", "GET over TLS 1.3, a full handshake each, ECDSA P-256, 400 a second", "/json", JsonBytes)
             { Tls = CertificateKind.Ecdsa, KeepAlive = false },
         new("h2", "GET of 129 bytes of JSON over HTTP/2 and TLS 1.3, 64 connections of 10 streams", "/json", JsonBytes)
             { Tls = CertificateKind.Ecdsa, IsHttp2 = true },

@@ -6,13 +6,13 @@ namespace Millau.Bench;
 /// <summary>What one run of the client saw; no number where it does not tell. Errors are failed connects, reads and writes, timeouts, and answers other than 2xx.</summary>
 internal sealed record WrkResult(long Requests, TimeSpan Duration, double MedianMilliseconds, double P99Milliseconds, long Errors);
 
-/// <summary>Runs the client of a measurement: wrk, or h2load for HTTP/2.</summary>
+/// <summary>Runs the client of a measurement: wrk, or h2load for HTTP/2 and handshakes.</summary>
 internal static class Wrk
 {
     /// <exception cref="InvalidOperationException">wrk failed or did not end in time.</exception>
     public static WrkResult Run(Workload workload, RunningProxy proxy, int seconds, string cores, string directory)
     {
-        if (workload.IsHttp2) return H2Load.Run(workload, proxy, seconds, cores);
+        if (workload.IsHttp2 || workload.IsHandshake) return H2Load.Run(workload, proxy, seconds, cores);
         var script = Path.Combine(directory, workload.Name + ".lua");
         if (!File.Exists(script))
             File.WriteAllText(script, workload.Script());
