@@ -433,7 +433,7 @@ internal sealed class AcmeScheduler
         var ca = _book.CaWait is { } current && current.Until > now ? current : null;
         _status = new AcmeStatus(_options.Directory.AbsoluteUri, [.. names],
             [.. _book.Held.OrderBy(h => h.Names[0], StringComparer.Ordinal).Select(h => new AcmeCertificateStatus(
-                h.Names, h.Certificate.NotBefore, h.NotAfter, h.RenewAt, h.Suggested is { } s && s.Start != default))])
+                h.Names, h.Certificate.NotBefore, h.NotAfter, h.RenewAt, h.Suggested is { } s && s.Start != default, h.Suggested?.NextCheck))])
         {
             CaError = ca?.Error ?? "",
             CaNextTry = ca?.Until,

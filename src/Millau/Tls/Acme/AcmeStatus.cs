@@ -50,5 +50,7 @@ internal sealed record AcmeNameStatus(
 
 /// <summary>One certificate.</summary>
 /// <param name="FromCa">Whether the time of renewal is the CA's suggestion (RFC 9773).</param>
+/// <param name="NextCheck">When the CA is asked for its suggestion again; null before it was asked at all.</param>
 internal sealed record AcmeCertificateStatus(
-    ImmutableArray<string> Names, DateTimeOffset NotBefore, DateTimeOffset NotAfter, DateTimeOffset RenewAt, bool FromCa);
+    ImmutableArray<string> Names, DateTimeOffset NotBefore, DateTimeOffset NotAfter, DateTimeOffset RenewAt, bool FromCa,
+    DateTimeOffset? NextCheck);
