@@ -9,6 +9,9 @@ internal static class Cores
     /// <summary>All cores, whatever this process is pinned to.</summary>
     public static int OfMachine { get; } = File.ReadLines("/proc/stat").Count(l => l.StartsWith("cpu", StringComparison.Ordinal)) - 1;
 
+    /// <summary>All cores, as <c>taskset</c> wants them.</summary>
+    public static string All => $"0-{OfMachine - 1}";
+
     /// <summary>Time a core was not idle: user, nice, system, interrupts and what the hypervisor took away.</summary>
     public static long BusyTicks(int core)
     {

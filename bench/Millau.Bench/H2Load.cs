@@ -43,7 +43,10 @@ internal static partial class H2Load
             throw new InvalidOperationException($"h2load failed: {text} {error.Result}");
         var counts = statuses.Groups.Values.Skip(1).Select(g => long.Parse(g.Value, CultureInfo.InvariantCulture)).ToArray();
         // Those under way when the time is over are no errors.
-        return new WrkResult(counts[0], TimeSpan.FromSeconds(seconds), Milliseconds(mean), double.NaN, counts[1..].Sum());
+        return new WrkResult(counts[0], TimeSpan.FromSeconds(seconds), double.NaN, double.NaN, counts[1..].Sum())
+        {
+            MeanMilliseconds = Milliseconds(mean),
+        };
     }
 
     private static double Milliseconds(Match mean) => double.Parse(mean.Groups[1].Value, CultureInfo.InvariantCulture) * mean.Groups[2].Value switch

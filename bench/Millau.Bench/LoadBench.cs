@@ -6,7 +6,25 @@ namespace Millau.Bench;
 /// <param name="MicrosecondsPerRequest">CPU time, user and system, of all the proxy's processes.</param>
 /// <param name="PeakKilobytes">Largest resident size during the run.</param>
 /// <param name="OtherShare">Share of the proxy's core that something else had: above a few percent the figures are noisy.</param>
-internal sealed record Sample(string Proxy, int Round, WrkResult Wrk, double MicrosecondsPerRequest, long PeakKilobytes, double OtherShare);
+internal sealed record Sample(string Proxy, int Round, WrkResult Wrk, double MicrosecondsPerRequest, long PeakKilobytes, double OtherShare)
+{
+    /// <summary>On Millau's collected heap; no number for others.</summary>
+    public double AllocatedPerRequest { get; init; } = double.NaN;
+
+    public void AddTo(Figures figures, string workload, string subject)
+    {
+        figures.Add(workload, subject, Measures.Cpu, Round, MicrosecondsPerRequest);
+        figures.Add(workload, subject, Measures.RequestsPerSecond, Round, Wrk.Requests / Wrk.Duration.TotalSeconds);
+        figures.Add(workload, subject, Measures.Mean, Round, Wrk.MeanMilliseconds);
+        figures.Add(workload, subject, Measures.Median, Round, Wrk.MedianMilliseconds);
+        figures.Add(workload, subject, Measures.P99, Round, Wrk.P99Milliseconds);
+        figures.Add(workload, subject, Measures.Least, Round, Wrk.LeastMilliseconds);
+        figures.Add(workload, subject, Measures.Peak, Round, PeakKilobytes / 1024.0);
+        figures.Add(workload, subject, Measures.CoreLost, Round, OtherShare);
+        figures.Add(workload, subject, Measures.Errors, Round, Wrk.Errors);
+        figures.Add(workload, subject, Measures.Allocated, Round, AllocatedPerRequest);
+    }
+}
 
 /// <summary>Runs a workload against all proxies in turn, round after round, so that a disturbance meets each of them.</summary>
 internal static class LoadBench
@@ -65,9 +83,10 @@ internal static class LoadBench
         }
     }
 
-    private static Sample Measure(RunningProxy proxy, Workload workload, int round, Options options)
+    public static Sample Measure(RunningProxy proxy, Workload workload, int round, Options options)
     {
         proxy.Tree.ResetPeak();
+        var allocated = Allocated(proxy);
         var clock = Stopwatch.StartNew();
         var coreBefore = Cores.BusyTicks(options.ProxyCore);
         var proxyBefore = proxy.Tree.CpuTicks();
@@ -77,6 +96,19 @@ internal static class LoadBench
         return new Sample(proxy.Kind.Name, round, wrk,
             proxyTicks * 1e6 / Cores.TicksPerSecond / Math.Max(1, wrk.Requests),
             proxy.Tree.PeakKilobytes(),
-            others / (clock.Elapsed.TotalSeconds * Cores.TicksPerSecond));
+            workload.IsOnAllCores ? double.NaN : others / (clock.Elapsed.TotalSeconds * Cores.TicksPerSecond))
+        {
+            AllocatedPerRequest = (Allocated(proxy) - allocated) / Math.Max(1, wrk.Requests),
+        };
+    }
+
+    // The scrapes' own share is of no weight among tens of thousands of requests.
+    private static double Allocated(RunningProxy proxy)
+    {
+        if (proxy.Kind.Name != ProxyKind.OfMillau.Name) return double.NaN;
+        using var client = new HttpClient();
+        var metrics = client.GetStringAsync($"http://127.0.0.1:{proxy.TelemetryPort}/metrics").GetAwaiter().GetResult();
+        return double.Parse(metrics.Split('\n').First(l => l.StartsWith("dotnet_gc_allocated_bytes_total ", StringComparison.Ordinal)).Split(' ')[1],
+            System.Globalization.CultureInfo.InvariantCulture);
     }
 }

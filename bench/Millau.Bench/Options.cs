@@ -18,6 +18,9 @@ internal sealed record Options
     public int ProxyCore { get; init; } = 1;
     public bool CountSystemCalls { get; init; }
 
+    /// <summary>Writes all figures so far to docs/performance.</summary>
+    public bool Report { get; init; }
+
     /// <summary>Millau's <c>ACCESS_LOG</c>.</summary>
     public string AccessLog { get; init; } = "off";
 
@@ -36,7 +39,7 @@ internal sealed record Options
         var flags = new HashSet<string>();
         for (var i = 0; i < args.Length; i++)
         {
-            if (args[i] is "--no-build" or "--syscalls" or "--tracing")
+            if (args[i] is "--no-build" or "--syscalls" or "--tracing" or "--report")
                 flags.Add(args[i]);
             else if (args[i] is "--directory" or "--configuration" or "--artifacts" or "--millau" or "--only" or "--workload"
                 or "--access-log" or "--rounds" or "--seconds" or "--warmup" or "--core")
@@ -45,7 +48,8 @@ internal sealed record Options
                 throw new ArgumentException($"{args[i]}: unknown; bench/run --help lists what is allowed");
         }
 
-        string[] workloads = [.. Workload.All.Select(w => w.Name), StartBench.Name, RouteBench.Name, MetricsBench.Name];
+        string[] workloads = [.. Workload.All.Select(w => w.Name), MemoryBench.Name, StartBench.Name, ScaleBench.Services,
+            ScaleBench.Group, ScaleBench.Changes, WebSocketBench.Name, RouteBench.Name, MetricsBench.Name];
         var artifacts = values.GetValueOrDefault("--artifacts", "artifacts/bench");
         return new Options
         {
@@ -54,13 +58,14 @@ internal sealed record Options
             Artifacts = Path.GetFullPath(artifacts),
             MillauBinary = Path.GetFullPath(values.GetValueOrDefault("--millau", Path.Combine(artifacts, "millau", "millau"))),
             Only = values.TryGetValue("--only", out var only) ? Names("--only", only, ProxyKind.AllNames) : null,
-            Workloads = values.TryGetValue("--workload", out var chosen) ? Names("--workload", chosen, workloads) : workloads,
+            Workloads = values.TryGetValue("--workload", out var chosen) ? Names("--workload", chosen, [.. workloads, "none"]) : workloads,
             Rounds = Number(values, "--rounds", 5, 1, 1000),
             Seconds = Number(values, "--seconds", 3, 1, 60),
             WarmUpSeconds = Number(values, "--warmup", 3, 1, 60),
             ProxyCore = Number(values, "--core", 1, 0, Cores.OfMachine - 1),
             AccessLog = Names("--access-log", values.GetValueOrDefault("--access-log", "off"), ["off", "common", "combined", "json"])[0],
             Tracing = flags.Contains("--tracing"),
+            Report = flags.Contains("--report"),
             CountSystemCalls = flags.Contains("--syscalls"),
         };
     }

@@ -38,12 +38,17 @@ internal sealed class ProcessTree
             File.WriteAllText($"/proc/{id}/clear_refs", "5");
     }
 
+    /// <summary>The sum of the processes' resident sizes; shared pages count in each.</summary>
+    public long ResidentKilobytes() => _ids.Sum(id => Status(id, "VmRSS:"));
+
     /// <summary>The sum of the processes' largest resident sizes since <see cref="ResetPeak"/>; shared pages count in each.</summary>
-    public long PeakKilobytes() => _ids.Sum(id => long.Parse(File.ReadLines($"/proc/{id}/status")
-        .First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal))[6..].Replace("kB", "", StringComparison.Ordinal)));
+    public long PeakKilobytes() => _ids.Sum(id => Status(id, "VmHWM:"));
 
     /// <summary>When a process began, in ticks since boot: with the id it names one process for certain. Null if it is gone.</summary>
     public static string? StartTicks(int id) => Stat(id)?[19];
+
+    private static long Status(int id, string field) => long.Parse(File.ReadLines($"/proc/{id}/status")
+        .First(l => l.StartsWith(field, StringComparison.Ordinal))[field.Length..].Replace("kB", "", StringComparison.Ordinal));
 
     private static bool DescendsFrom(int id, int root, Dictionary<int, int> parents)
     {

@@ -24,7 +24,9 @@ using (var self = Process.GetCurrentProcess())
 
 var report = new Report();
 var problems = new List<string>();
-var rows = new List<string> { "workload,proxy,round,requests,seconds,cpu_us_per_request,p50_ms,p99_ms,peak_kb,core_lost,errors" };
+var figures = Figures.Open(Path.Combine(options.Artifacts, "figures"));
+// Of this run alone where there are switches that change what is measured.
+var isKept = !options.CountSystemCalls && !options.Tracing && options.AccessLog == "off";
 
 report.Line(options.CountSystemCalls
     ? "System calls of all the proxy's processes."
@@ -33,7 +35,8 @@ report.Line(options.CountSystemCalls
 report.Line();
 
 var loads = Workload.All.Where(w => options.Workloads.Contains(w.Name)).ToList();
-if (loads.Count > 0 || options.Workloads.Contains(StartBench.Name))
+string[] withOrigin = [StartBench.Name, MemoryBench.Name, ScaleBench.Services, ScaleBench.Group, ScaleBench.Changes];
+if (loads.Count > 0 || withOrigin.Any(options.Workloads.Contains))
 {
     using var origin = Origin.Start(options);
     await using var engine = await EngineStandIn.StartAsync(origin.Port);
@@ -47,12 +50,17 @@ if (loads.Count > 0 || options.Workloads.Contains(StartBench.Name))
         Console.Error.Write($"{workload.Name} ");
         var samples = LoadBench.Run(workload, origin, engine, options, problems);
         report.Load(workload, samples, options);
-        rows.AddRange(samples.Select(s => FormattableString.Invariant(
-            $"{workload.Name},{s.Proxy},{s.Round},{s.Wrk.Requests},{s.Wrk.Duration.TotalSeconds:0.000},{s.MicrosecondsPerRequest:0.00},{s.Wrk.MedianMilliseconds:0.000},{s.Wrk.P99Milliseconds:0.000},{s.PeakKilobytes},{s.OtherShare:0.000},{s.Wrk.Errors}")));
+        figures.Begin(workload.Name);
+        foreach (var sample in samples) sample.AddTo(figures, workload.Name, sample.Proxy);
+        if (isKept) figures.Save(workload.Name);
     }
-    if (options.Workloads.Contains(StartBench.Name) && !options.CountSystemCalls)
-        StartBench.Run(origin, engine, options, report, problems);
+    await MeasureAsync(StartBench.Name, () => Task.Run(() => StartBench.Run(origin, engine, options, figures, report, problems)));
+    await MeasureAsync(MemoryBench.Name, () => MemoryBench.RunAsync(origin, engine, options, figures, problems));
+    await MeasureAsync(ScaleBench.Services, () => ScaleBench.RunServicesAsync(origin, options, figures));
+    await MeasureAsync(ScaleBench.Group, () => ScaleBench.RunGroupAsync(origin, options, figures));
+    await MeasureAsync(ScaleBench.Changes, () => ScaleBench.RunChangesAsync(origin, options, figures));
 }
+await MeasureAsync(WebSocketBench.Name, () => WebSocketBench.RunAsync(options, figures));
 if (options.Workloads.Contains(RouteBench.Name) && !options.CountSystemCalls)
     RouteBench.Run(options, report);
 if (options.Workloads.Contains(MetricsBench.Name) && !options.CountSystemCalls)
@@ -62,6 +70,26 @@ foreach (var problem in problems)
     report.Line($"- {problem}");
 Directory.CreateDirectory(options.Artifacts);
 File.WriteAllText(Path.Combine(options.Artifacts, "report.md"), report.Text);
-if (rows.Count > 1)
-    File.WriteAllLines(Path.Combine(options.Artifacts, "runs.csv"), rows);
+if (options.Report)
+    PerformanceReport.Write(Path.Combine("docs", "performance"), figures, options);
 return problems.Count == 0 ? 0 : 1;
+
+async Task MeasureAsync(string name, Func<Task> run)
+{
+    if (!options.Workloads.Contains(name) || options.CountSystemCalls) return;
+    Console.Error.Write($"{name} ");
+    figures.Begin(name);
+    try
+    {
+        await run();
+    }
+    catch (InvalidOperationException e)
+    {
+        problems.Add($"{name}: {e.Message}");
+    }
+    foreach (var group in figures.Of(name).GroupBy(f => (f.Subject, f.Measure)))
+        report.Line(string.Create(CultureInfo.InvariantCulture,
+            $"{name}: {group.Key.Subject}: {group.Key.Measure} {Statistics.Median(group.Select(f => f.Value)):0.##}"));
+    report.Line();
+    if (isKept) figures.Save(name);
+}

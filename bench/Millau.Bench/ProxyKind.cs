@@ -6,6 +6,15 @@ internal sealed record ProxyPlace(int Port, int OriginPort, int EnginePort, stri
     /// <summary>The port for TLS.</summary>
     public int TlsPort { get; init; }
 
+    /// <summary>Millau's port for metrics.</summary>
+    public int TelemetryPort { get; init; }
+
+    /// <summary>How many cores it may use.</summary>
+    public int Cores { get; init; } = 1;
+
+    /// <summary>How many connections it has to be ready for, where it must be told.</summary>
+    public int Connections { get; init; } = 4096;
+
     /// <summary>Whether it is to listen there, with the certificate in its directory.</summary>
     public bool IsTls { get; init; }
 }
@@ -23,6 +32,8 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
 
     private const string StreamingName = "nginx-streaming";
 
+    public static ProxyKind OfMillau { get; } = new("millau", Millau);
+
     public static IReadOnlyList<string> AllNames => ["millau", "nginx", "haproxy", "caddy", "yarp"];
 
     public bool IsReference => Name is Reference or StreamingName;
@@ -30,13 +41,13 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
     /// <summary>Those that take part in a workload, in the order of the report.</summary>
     public static IReadOnlyList<ProxyKind> For(Workload? workload, Options options)
     {
-        List<ProxyKind> kinds = [new("millau", Millau), new(Reference, p => Nginx(p, streaming: false))];
+        List<ProxyKind> kinds = [OfMillau, new(Reference, p => Nginx(p, streaming: false))];
         if (workload is { HasLargeBodies: true })
             kinds.Add(new(StreamingName, p => Nginx(p, streaming: true)));
         kinds.Add(new("haproxy", p => new Command("haproxy", "-db", "-f", Configured(p, "haproxy.cfg", ""))));
         kinds.Add(new("caddy", p => new Command("caddy", "run", "--adapter", "caddyfile", "--config", Configured(p, "Caddyfile", ""))
         {
-            Environment = { ["GOMAXPROCS"] = "1", ["HOME"] = p.Directory, ["XDG_DATA_HOME"] = p.Directory, ["XDG_CONFIG_HOME"] = p.Directory },
+            Environment = { ["GOMAXPROCS"] = $"{p.Cores}", ["HOME"] = p.Directory, ["XDG_DATA_HOME"] = p.Directory, ["XDG_CONFIG_HOME"] = p.Directory },
         }));
         if (workload is not { Tls: not null }) kinds.Add(new("yarp", p => new Command("dotnet", Path.Combine(p.Options.Artifacts, "YarpPeer", "yarp-peer.dll"), $"{p.Port}", $"{p.OriginPort}")));
         return [.. kinds.Where(k => options.Wants(k.IsReference ? Reference : k.Name))];
@@ -49,7 +60,8 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
         {
             ["HTTP"] = $"{place.Port}",
             ["HTTPS"] = $"{place.TlsPort}",
-            ["TELEMETRY"] = $"{Ports.Free()}",
+            ["TELEMETRY"] = $"{place.TelemetryPort}",
+            ["MAX_CONNECTIONS"] = $"{place.Connections}",
             ["ACME"] = "off",
             ["DOCKER_HOST"] = $"tcp://127.0.0.1:{place.EnginePort}",
             ["LOGGING"] = "WARN",
@@ -83,6 +95,8 @@ internal sealed record ProxyKind(string Name, Func<ProxyPlace, Command> Prepare)
             .Replace("@ORIGIN@", $"{place.OriginPort}", StringComparison.Ordinal)
             // Started by root, nginx would give up its rights and could not enter the bench's directory.
             .Replace("@USER@", Environment.IsPrivilegedProcess ? "user root;" : "", StringComparison.Ordinal)
+            .Replace("@CORES@", $"{place.Cores}", StringComparison.Ordinal)
+            .Replace("@CONNECTIONS@", $"{place.Connections}", StringComparison.Ordinal)
             .Replace("@STREAMING@", streaming.Trim(), StringComparison.Ordinal));
         return path;
     }

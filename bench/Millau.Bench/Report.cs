@@ -35,7 +35,7 @@ internal sealed class Report
                 + $"| {Number(Statistics.Median(group.Select(s => s.Wrk.Requests / s.Wrk.Duration.TotalSeconds)), "N0")} "
                 + $"| {Number(Statistics.Median(group.Select(s => s.Wrk.P99Milliseconds)), "0.0")} "
                 + $"| {Number(group.Max(s => s.PeakKilobytes) / 1024.0, "0")} "
-                + $"| {Number(100 * Statistics.Median(group.Select(s => s.OtherShare)), "0")} % "
+                + $"| {(double.IsNaN(group.First().OtherShare) ? "–" : Number(100 * Statistics.Median(group.Select(s => s.OtherShare)), "0") + " %")} "
                 + $"| {group.Sum(s => s.Wrk.Errors)} |");
         }
         Line();

@@ -4,8 +4,11 @@ namespace Millau.Bench;
 internal static class StartBench
 {
     public const string Name = "start";
+    public const string ToServing = "ms";
+    public const string Image = "image_mb";
+    public const string Binary = "binary_mb";
 
-    public static void Run(Origin origin, EngineStandIn engine, Options options, Report report, List<string> problems)
+    public static void Run(Origin origin, EngineStandIn engine, Options options, Figures figures, Report report, List<string> problems)
     {
         report.Line("### start: from the start of the process to the first 200");
         report.Line();
@@ -20,6 +23,7 @@ internal static class StartBench
                 {
                     using var proxy = RunningProxy.Start(kind, null, origin.Port, engine, options);
                     times[kind.Name].Add(proxy.TimeToServe.TotalMilliseconds);
+                    figures.Add(Name, kind.Name, ToServing, round, proxy.TimeToServe.TotalMilliseconds);
                 }
                 catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception)
                 {
@@ -32,20 +36,28 @@ internal static class StartBench
         report.Line();
         if (options.Wants("millau"))
         {
-            report.Line(Sizes(options));
+            Sizes(options, figures, report);
             report.Line();
         }
     }
 
     private static string Milliseconds(double value) => Report.Number(value, "0");
 
-    private static string Sizes(Options options)
+    /// <summary>What the image consists of: the same files that ./image packs, before they are compressed for a registry.</summary>
+    private static void Sizes(Options options, Figures figures, Report report)
     {
-        var binary = new FileInfo(options.MillauBinary);
-        var image = Tool.Output("docker", "image", "inspect", "--format", "{{.Size}}", "millau:latest");
-        return $"Millau's binary: {(binary.Exists ? Megabytes(binary.Length) : "not built")}. Its image `millau:latest`: "
-            + $"{(long.TryParse(image, out var bytes) ? Megabytes(bytes) : "not on a Docker Engine that answers here (./image builds it)")}.";
+        var root = Path.Combine(options.Directory, "rootfs");
+        if (Tool.Output("build/rootfs", options.MillauBinary, root, "millau") is null)
+        {
+            report.Line("The image could not be laid out: build/rootfs says why.");
+            return;
+        }
+        var files = new DirectoryInfo(root).EnumerateFiles("*", SearchOption.AllDirectories).ToList();
+        figures.Add(Name, "millau", Image, 0, files.Sum(f => f.Length) / 1e6);
+        figures.Add(Name, "millau", Binary, 0, new FileInfo(options.MillauBinary).Length / 1e6);
+        report.Line($"Millau's image: {Megabytes(files.Sum(f => f.Length))}, of which "
+            + string.Join(", ", files.OrderByDescending(f => f.Length).Take(6).Select(f => $"{f.Name} {Megabytes(f.Length)}")) + ".");
     }
 
-    private static string Megabytes(long bytes) => $"{Report.Number(bytes / 1e6, "0.0")} MB";
+    private static string Megabytes(long bytes) => $"{Report.Number(bytes / 1e6, "0.00")} MB";
 }

@@ -20,12 +20,21 @@ internal sealed record Workload(string Name, string Title, string Path, int Answ
     /// <summary>A connection with a full TLS handshake for each request, by h2load: wrk would resume sessions.</summary>
     public bool IsHandshake => Tls is not null && !KeepAlive;
 
+    /// <summary>The proxy, the client and the origin share all cores; else the proxy has one of its own.</summary>
+    public bool IsOnAllCores { get; init; }
+
+    /// <summary>Asks at random for one of so many hosts, <c>s0.test</c> and on; 0 for the address itself.</summary>
+    public int Hosts { get; init; }
+
     /// <summary>Bodies are large enough for a proxy's buffering to matter, so nginx is also run with streaming on.</summary>
     public bool HasLargeBodies { get; init; }
 
     public static IReadOnlyList<Workload> All { get; } =
     [
         new("json", "GET of 129 bytes of JSON, kept alive, 64 connections", "/json", JsonBytes),
+        new("one", "GET of 129 bytes of JSON, one connection, one after the other", "/json", JsonBytes) { Connections = 1 },
+        new("all-cores", "GET of 129 bytes of JSON, kept alive, 64 connections; proxy, client and origin share all cores", "/json", JsonBytes)
+            { IsOnAllCores = true },
         new("get100k", "GET of 100 KB, kept alive, 64 connections", "/100k", 100 * 1024) { HasLargeBodies = true },
         new("post5m", "POST of 5 MB, kept alive, 8 connections", "/upload", JsonBytes)
             { UploadBytes = 5 * 1024 * 1024, Connections = 8, HasLargeBodies = true },
@@ -58,11 +67,20 @@ internal sealed record Workload(string Name, string Title, string Path, int Answ
             script.AppendLine("wrk.headers['Content-Type'] = 'application/octet-stream'");
             script.AppendLine($"wrk.body = string.rep('0123456789abcdef', {UploadBytes / 16})");
         }
+        if (Hosts > 0)
+            script.AppendLine($$"""
+                local requests = {}
+                init = function(args)
+                  for i = 0, {{Hosts - 1}} do requests[i] = wrk.format('GET', wrk.path, { Host = 's' .. i .. '.test' }) end
+                end
+                request = function() return requests[math.random(0, {{Hosts - 1}})] end
+                """);
         script.AppendLine("""
             done = function(summary, latency, requests)
               local e = summary.errors
-              io.write(string.format('RESULT %d %d %d %d %d\n', summary.requests, summary.duration,
-                latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+              io.write(string.format('RESULT %d %d %d %d %d %d %d\n', summary.requests, summary.duration,
+                latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout,
+                latency.mean, latency.min))
             end
             """);
         return script.ToString();

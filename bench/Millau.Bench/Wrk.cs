@@ -4,7 +4,11 @@ using System.Globalization;
 namespace Millau.Bench;
 
 /// <summary>What one run of the client saw; no number where it does not tell. Errors are failed connects, reads and writes, timeouts, and answers other than 2xx.</summary>
-internal sealed record WrkResult(long Requests, TimeSpan Duration, double MedianMilliseconds, double P99Milliseconds, long Errors);
+internal sealed record WrkResult(long Requests, TimeSpan Duration, double MedianMilliseconds, double P99Milliseconds, long Errors)
+{
+    public double MeanMilliseconds { get; init; } = double.NaN;
+    public double LeastMilliseconds { get; init; } = double.NaN;
+}
 
 /// <summary>Runs the client of a measurement: wrk, or h2load for HTTP/2 and handshakes.</summary>
 internal static class Wrk
@@ -20,7 +24,7 @@ internal static class Wrk
         {
             ArgumentList =
             {
-                "-c", cores, "wrk", "-t1", $"-c{workload.Connections}", $"-d{seconds}s", "--timeout", "10s", "-s", script,
+                "-c", workload.IsOnAllCores ? Cores.All : cores, "wrk", "-t1", $"-c{workload.Connections}", $"-d{seconds}s", "--timeout", "10s", "-s", script,
                 workload.Url(proxy),
             },
             RedirectStandardOutput = true,
@@ -38,6 +42,10 @@ internal static class Wrk
         var line = output.Result.Split('\n').FirstOrDefault(l => l.StartsWith("RESULT ", StringComparison.Ordinal))
             ?? throw new InvalidOperationException($"wrk failed: {output.Result} {error.Result}");
         var n = line[7..].Split(' ').Select(v => long.Parse(v, CultureInfo.InvariantCulture)).ToArray();
-        return new WrkResult(n[0], TimeSpan.FromMicroseconds(n[1]), n[2] / 1e3, n[3] / 1e3, n[4]);
+        return new WrkResult(n[0], TimeSpan.FromMicroseconds(n[1]), n[2] / 1e3, n[3] / 1e3, n[4])
+        {
+            MeanMilliseconds = n[5] / 1e3,
+            LeastMilliseconds = n[6] / 1e3,
+        };
     }
 }

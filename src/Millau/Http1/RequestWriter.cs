@@ -13,6 +13,9 @@ internal sealed class RequestWriter
 {
     private const int InitialSize = 2048;
 
+    // Of its own: the shared pool keeps 32 of a size for each core, which is less than the requests that one core has in flight.
+    private static readonly ArrayPool<byte> Buffers = ArrayPool<byte>.Create(maxArrayLength: 1 << 20, maxArraysPerBucket: 256);
+
     private byte[]? _buffer;
     private int _length;
     private Range _optional;
@@ -114,7 +117,7 @@ internal sealed class RequestWriter
     public void Release()
     {
         if (_buffer is null) return;
-        ArrayPool<byte>.Shared.Return(_buffer);
+        Buffers.Return(_buffer);
         _buffer = null;
         _length = 0;
     }
@@ -131,16 +134,16 @@ internal sealed class RequestWriter
 
     private Span<byte> Reserve(int length)
     {
-        if (_buffer is null) _buffer = ArrayPool<byte>.Shared.Rent(Math.Max(length, InitialSize));
+        if (_buffer is null) _buffer = Buffers.Rent(Math.Max(length, InitialSize));
         else if (_buffer.Length - _length < length) Grow(length);
         return _buffer.AsSpan(_length);
     }
 
     private void Grow(int length)
     {
-        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer!.Length * 2, _length + length));
+        var larger = Buffers.Rent(Math.Max(_buffer!.Length * 2, _length + length));
         _buffer.AsSpan(0, _length).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
+        Buffers.Return(_buffer);
         _buffer = larger;
     }
 }
