@@ -17,8 +17,9 @@ internal static class CommandLine
         usage: millau                 run
                millau healthcheck     exit 0 if the instance on this host is up, else 1
                millau status [--json] what is routed, what is not, and why
-               millau status HOST[/PATH] [METHOD]
-                                      what would become of a request
+               millau status [--certificate] HOST[/PATH] [METHOD]
+                                      what would become of a request; of a client
+                                      with a valid certificate
                millau --help          this text
                millau --version       the version
 
@@ -67,11 +68,13 @@ internal static class CommandLine
                 return await CheckHealthAsync(getenv, error).ConfigureAwait(false);
             case ["status", "--json"]:
                 return await ShowStatusAsync(args[1..], getenv, output, error).ConfigureAwait(false);
-            case ["status", .. { Length: <= 2 } request] when !request.Any(a => a.StartsWith('-')):
-                return await ShowStatusAsync(request, getenv, output, error).ConfigureAwait(false);
+            case ["status"]:
+            case ["status", "--certificate", .. { Length: 1 or 2 } withCertificate] when !withCertificate.Any(a => a.StartsWith('-')):
+            case ["status", .. { Length: 1 or 2 } request] when !request.Any(a => a.StartsWith('-')):
+                return await ShowStatusAsync(args[1..], getenv, output, error).ConfigureAwait(false);
             default:
                 error.WriteLine(
-                    $"millau: unknown arguments \"{string.Join(' ', args)}\"; allowed: none, healthcheck, status [--json | HOST[/PATH] [METHOD]], --help, --version");
+                    $"millau: unknown arguments \"{string.Join(' ', args)}\"; allowed: none, healthcheck, status [--json | [--certificate] HOST[/PATH] [METHOD]], --help, --version");
                 return UsageError;
         }
     }
@@ -90,8 +93,12 @@ internal static class CommandLine
         {
             [] => Telemetry.StatusCommand.RunAsync(port, output, error),
             ["--json"] => Telemetry.StatusCommand.PrintJsonAsync(port, output, error),
-            _ => Telemetry.StatusCommand.TryAsync(port, request[0], request.Length > 1 ? request[1] : "GET", output, error),
+            ["--certificate", .. var rest] => TryAsync(rest, withCertificate: true),
+            _ => TryAsync(request, withCertificate: false),
         }).ConfigureAwait(false);
+
+        Task<int> TryAsync(string[] of, bool withCertificate) => Telemetry.StatusCommand.TryAsync(
+            port, of[0], of.Length > 1 ? of[1] : "GET", withCertificate, output, error);
     }
 
     private static async Task<int> CheckHealthAsync(Func<string, string?> getenv, TextWriter error)

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Net;
 using Microsoft.Extensions.Logging;
 using Millau.Discovery;
@@ -76,9 +77,10 @@ internal sealed class MillauProxy : IAsyncDisposable
         Challenges = new Challenges(Handshake.Challenges);
         Requests = new RequestMetrics(Metrics, time, Http, Https);
         ProxyMetrics.Add(Metrics, _upstreams, _heartbeat, () => _parking.Count, Http, Https);
+        Redirect = new HttpsRedirect(options.RedirectPort);
         var watch = new RequestWatch(time, [Requests, .. observers]);
         var forwarder = new Forwarder(
-            _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), new HttpsRedirect(options.RedirectPort),
+            _routes, availability, _parking, _heartbeat, new ResponseRelay(options.ServedBy), Redirect,
             new ClientCertificateRule(time), Challenges, watch, options.Clients.Trusted, forwardingLog);
         _application = new ProxyApplication(forwarder, watch, forwardingLog);
     }
@@ -103,11 +105,17 @@ internal sealed class MillauProxy : IAsyncDisposable
     /// <summary>What clients are shown that connect with TLS.</summary>
     public CertificateStore Certificates { get; }
 
+    /// <summary>What is wrong with what labels ask of TLS besides; any thread.</summary>
+    public ImmutableArray<MaterialProblem> TlsProblems => _materials.Problems;
+
     /// <summary>How connections with TLS begin.</summary>
     public TlsHandshake Handshake { get; }
 
     /// <summary>What a certificate authority that comes to look is answered, on either port.</summary>
     public Challenges Challenges { get; }
+
+    /// <summary>Where plain requests go of routes that are for https.</summary>
+    public HttpsRedirect Redirect { get; }
 
     /// <summary>Requests that wait for an instance on its way up.</summary>
     public int WaitingRequests => _parking.Count;

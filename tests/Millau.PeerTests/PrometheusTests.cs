@@ -35,6 +35,7 @@ public class PrometheusTests
         // Not only something, but what happened.
         await prometheus.IsAsync("count(count by (code) (millau_lb_successful_requests_total{service=\"codes\"}))", 4);
         await prometheus.IsAsync("count(millau_topology_status{mainstat=\"up\"})", 4);
+        await prometheus.HasGraphAsync();
         await prometheus.IsAsync("sum(millau_lb_put_aside_total{service=\"app\"}) >= bool 1", 1);
         await prometheus.IsAsync("sum(millau_lb_retries_total{service=\"app\"}) >= bool 1", 1);
         Assert.Equal("[]", await prometheus.BrokenAlertsAsync());
@@ -105,6 +106,11 @@ public class PrometheusTests
             Assert.All(queries, q => Assert.DoesNotContain("$", q));
             return queries;
         }
+
+        /// <summary>The expression of the one query with this name.</summary>
+        public static string Query(string refId) => Root.GetProperty("panels").EnumerateArray()
+            .Where(p => p.TryGetProperty("targets", out _)).SelectMany(p => p.GetProperty("targets").EnumerateArray())
+            .Single(t => t.GetProperty("refId").GetString() == refId).GetProperty("expr").GetString()!;
 
         /// <summary>The variables whose values come from the metrics.</summary>
         public static List<(string Metric, string Label)> Variables() =>
@@ -180,6 +186,24 @@ public class PrometheusTests
                 new Uri($"/api/v1/label/{label}/values?match[]={Uri.EscapeDataString(metric)}", UriKind.Relative));
             return [.. answer.GetProperty("data").EnumerateArray().Select(v => v.GetString()!)];
         }
+
+        /// <summary>What the node graph asks for is a graph: each edge leads from one node to another.</summary>
+        public async Task HasGraphAsync()
+        {
+            var (nodes, edges) = (await RowsAsync(Dashboard.Query("nodes")), await RowsAsync(Dashboard.Query("edges")));
+            Assert.All(nodes, n => Assert.Equal(["id", "mainstat", "title"], n.Keys.Order()));
+            Assert.Distinct(nodes.Select(n => n["id"]));
+            Assert.NotEmpty(edges);
+            Assert.All(edges, e =>
+            {
+                Assert.Equal(["id", "source", "target"], e.Keys.Order());
+                Assert.Contains(e["source"], nodes.Select(n => n["id"]));
+                Assert.Contains(e["target"], nodes.Select(n => n["id"]));
+            });
+        }
+
+        private async Task<List<Dictionary<string, string>>> RowsAsync(string query) =>
+            [.. (await AskAsync(query)).EnumerateArray().Select(r => r.GetProperty("metric").Deserialize<Dictionary<string, string>>()!)];
 
         /// <summary>The alerts that could not be evaluated, as JSON.</summary>
         public async Task<string> BrokenAlertsAsync()

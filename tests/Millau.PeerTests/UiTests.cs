@@ -68,6 +68,8 @@ public sealed class UiTests : IAsyncLifetime
 
         await browser.RunAsync("document.querySelector('#host').value = 'api.example.com'; document.querySelector('#form').requestSubmit()");
         await browser.UntilAsync("document.querySelector('#answer').textContent.includes('no-port asks for this host, but is not routed: millau.port is not set.')", "the hint");
+        await browser.RunAsync("document.querySelector('#host').value = 'members.example.com'; document.querySelector('#scheme').value = 'https'; document.querySelector('#certificate').value = 'valid'; document.querySelector('#form').requestSubmit()");
+        await browser.UntilAsync("document.querySelector('#answer').textContent.includes('The CA of bad-ca cannot be read, so nobody is let in.')", "what becomes of a client certificate");
         await browser.RunAsync("document.querySelector('#host').value = 'company.com'; document.querySelector('#path').value = '/api/x'; document.querySelector('#form').requestSubmit()");
         await browser.UntilAsync("document.querySelector('#answer .chosen code')?.textContent === 'company.com/api/'", "the route chosen");
         await browser.UntilAsync("[...document.querySelectorAll('input, select, button')].every(e => e.tabIndex >= 0 && (e.labels?.length || e.ariaLabel || e.textContent))", "labelled, and reached by the keyboard");
@@ -84,7 +86,8 @@ public sealed class UiTests : IAsyncLifetime
         await browser.RunAsync("document.querySelectorAll('.row').forEach(r => r.open = true)");
         await browser.UntilAsync("document.documentElement.scrollWidth <= innerWidth", "no scrolling sideways");
         await browser.UntilAsync($"matchMedia('(prefers-color-scheme: dark)').matches === {(isDark ? "true" : "false")} && (parseInt(getComputedStyle(document.body).backgroundColor.slice(4)) < 128) === {(isDark ? "true" : "false")}", "the colours asked for");
-        await browser.RunAsync("document.querySelectorAll('.row').forEach(r => r.open = false); scrollTo(0, 0)");
+        await browser.RunAsync("document.querySelectorAll('.row').forEach(r => r.open = r.querySelector('.name').textContent === 'whoami'); document.querySelector('#host').value = 'company.com'; document.querySelector('#path').value = '/api/x'; document.querySelector('#form').requestSubmit()");
+        await browser.UntilAsync("document.querySelectorAll('#answer .chosen').length === 1 && document.documentElement.scrollWidth <= innerWidth", "a request tried, and no scrolling sideways");
 
         var picture = await browser.ScreenshotAsync();
         var directory = Directory.CreateDirectory(Path.Combine(MillauBinary.Root, "artifacts")).FullName;

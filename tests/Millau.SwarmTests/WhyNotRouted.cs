@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Millau.SwarmTests.Support;
 
 namespace Millau.SwarmTests;
@@ -32,13 +33,17 @@ public class WhyNotRouted
             "--health-start-period", "600s", "--label", Enabled, "--label", Port, "--label", "millau.hosts=s.test"]);
         await services.CreateAsync("why-refuses", [.. millau, "--constraint", "node.hostname==millau-a", "--label", Enabled, "--label", "millau.port=81",
             "--label", "millau.hosts=r.test"]);
-        await services.CreateAsync("why-unhealthy", [.. millau, "--env", "START_DELAY=600000", "--health-cmd", "/echo healthcheck",
-            "--health-interval", "500ms", "--health-retries", "1", "--health-timeout", "1s", "--label", Enabled, "--label", Port,
-            "--label", "millau.hosts=u.test"]);
+        string[] unhealthy = ["--env", "START_DELAY=600000", "--health-cmd", "/echo healthcheck",
+            "--health-interval", "500ms", "--health-retries", "1", "--health-timeout", "1s", "--label", Enabled, "--label", Port];
+        await services.CreateAsync("why-unhealthy", [.. millau, .. unhealthy, "--stop-signal", "KILL", "--label", "millau.hosts=u.test"]);
+        await services.CreateAsync("why-polite", [.. millau, .. unhealthy, "--label", "millau.hosts=p.test"]);
         await services.CreateAsync("why-crash", [.. millau, "--env", "PORT=none", "--restart-delay", "60s", "--label", Enabled, "--label", Port,
             "--label", "millau.hosts=x.test"]);
         await services.CreateAsync("why-cert", [.. millau, "--label", Enabled, "--label", Port, "--label", "millau.hosts=t.test",
             "--label", "millau.cert=bm90IGEgY2VydGlmaWNhdGU=", "--label", "millau.key=bm90IGEga2V5"]);
+
+        // No authority of certificates can be reached from the lab.
+        await services.CreateAsync("why-acme", [.. millau, "--label", Enabled, "--label", Port, "--label", "millau.hosts=why.millau-swarm.org"]);
 
         // Service, code of its problem, and words that the problem or the advice must have.
         (string Name, string Code, string[] Words)[] expected =
@@ -54,7 +59,8 @@ public class WhyNotRouted
             ("why-node", "cannot-start", ["no suitable node", "docker service ps --no-trunc why-node"]),
             ("why-starting", "starting", ["on its way up"]),
             ("why-refuses", "port-refuses", ["port 81 refuses", "is millau.port=80 meant?"]),
-            ("why-unhealthy", "unhealthy", ["unhealthy"]),
+            ("why-unhealthy", "unhealthy", ["Docker says:", "unhealthy container", "Look at what the health check says"]),
+            ("why-polite", "cannot-start", ["Docker says:", "its health check failed"]),
             ("why-crash", "cannot-start", ["Docker says:"]),
             ("why-cert", "bad-certificate", ["not PEM"]),
         ];
@@ -62,31 +68,29 @@ public class WhyNotRouted
         var missing = "";
         await Until.TrueAsync("every reason is told", async () =>
         {
-            using var report = JsonDocument.Parse(await StatusAsync(Lab.A, container, "--json"));
+            using var report = JsonDocument.Parse(await MillauStatus.OfAsync(Lab.A, container, "--json"));
             missing = string.Join('\n', expected.Where(e => !Tells(report.RootElement, e.Name, e.Code, e.Words)).Select(e => $"{e.Name}: {e.Code}"))
                 + "\n" + report.RootElement.GetRawText();
             return missing[0] == '\n';
         }, () => missing, TimeSpan.FromSeconds(90));
 
+        await MillauStatus.UntilToldAsync(Lab.A, container, "acme-failed", "The authority at https://acme-v02.api.letsencrypt.org/directory cannot be used");
+
         // The same for people: each problem in one line, with what to do in the next.
-        var table = await StatusAsync(Lab.A, container);
-        foreach (var (name, code, _) in expected.Where(e => e.Code is not ("no-labels" or "disabled")))
-            Assert.Matches($@"(?m)^(error|warning) +{name}: .*\[{code}\]\n +-> \S", table);
+        var table = "";
+        await Until.TrueAsync("the table has each", async () =>
+        {
+            table = await MillauStatus.OfAsync(Lab.A, container);
+            return expected.Where(e => e.Code is not ("no-labels" or "disabled"))
+                .All(e => Regex.IsMatch(table, $@"(?m)^(error|warning) +{e.Name}: .*\[{e.Code}\]\n +-> \S"));
+        }, () => table);
         Assert.DoesNotContain("bm90IGEga2V5", table, StringComparison.Ordinal);
         Assert.DoesNotContain('\x1b', table);
 
-        var trial = await StatusAsync(Lab.A, container, "z.test/");
+        var trial = await MillauStatus.OfAsync(Lab.A, container, "z.test/");
         Assert.Contains("502 No instance is available", trial, StringComparison.Ordinal);
-        trial = await StatusAsync(Lab.A, container, "n.test/");
+        trial = await MillauStatus.OfAsync(Lab.A, container, "n.test/");
         Assert.Contains("why-network asks for this host, but is not routed: It shares no network with Millau", trial, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public async Task A_worker_is_told_to_be_no_manager()
-    {
-        await using var network = await Bridge.CreateAsync(Lab.B, "why-worker");
-        await using var millau = await Container.RunMillauAsync(Lab.B, network.Name);
-        await UntilToldAsync(Lab.B, millau.Id, "not-a-manager", "Place Millau on a manager");
     }
 
     [Fact]
@@ -130,20 +134,8 @@ public class WhyNotRouted
             .Select(p => $"{p.GetProperty("text").GetString()} {p.GetProperty("advice").GetString()}")
             .Any(text => words.All(text.Contains));
 
-    private static async Task UntilToldAsync(Node node, string container, string code, string words)
-    {
-        var table = "";
-        await Until.TrueAsync($"{code} is told", async () =>
-            (table = await StatusAsync(node, container)) is var text && text.Contains($"[{code}]", StringComparison.Ordinal)
-            && text.Contains(words, StringComparison.Ordinal), () => table);
-    }
-
     private static Task<string> MillauAsync() =>
         Lab.A.DockerAsync("ps", "-q", "--filter", "label=com.docker.swarm.service.name=proxy_proxy");
-
-    /// <summary>What <c>millau status</c> prints in a container. Its exit code says that something is wrong, which is the point.</summary>
-    private static Task<string> StatusAsync(Node node, string container, params string[] args) =>
-        Shell.RunAsync("sh", ["-c", "c=$0; docker exec \"$c\" /millau status \"$@\" 2>&1 || test $? -eq 1", container, .. args], node.DockerHost);
 
     /// <summary>Services of a test, removed when disposed.</summary>
     private sealed class Services : IAsyncDisposable

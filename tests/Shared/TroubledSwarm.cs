@@ -31,6 +31,7 @@ internal static class TroubledSwarm
         ["sick"] = "unhealthy",
         ["script"] = "bad-value",
         ["bad-cert"] = "bad-certificate",
+        ["bad-ca"] = "bad-certificate",
     };
 
     /// <summary>Adds the services; those that answer are the swarm's, so it must live as long as they are asked.</summary>
@@ -73,6 +74,7 @@ internal static class TroubledSwarm
             sick.Attachments.Add((e.Bridge, "127.41.7.8"));
             e.Containers.Add(sick);
             Add(e, "script", [("enabled", "true"), ("port", Script)]);
+            Add(e, "bad-ca", [("enabled", "true"), ("port", "80"), ("hosts", "members.example.com"), ("clientca", "bm90IGEgY2VydGlmaWNhdGU=")]);
             Add(e, "bad-cert", [("enabled", "false"), ("cert", "bm90IGEgY2VydGlmaWNhdGU="), ("key", Key)]);
         });
         engine.Emit("service", "create", "many");

@@ -126,12 +126,12 @@ internal static class Diagnosis
         if (found.TaskError.Contains("unhealthy", StringComparison.OrdinalIgnoreCase))
             return new("unhealthy", ProblemSeverity.Error, $"Its instances do not become healthy.{docker}",
                 $"Look at what the health check says: {look}");
-        if (found.IsStarting)
-            return new("starting", docker.Length > 0 ? ProblemSeverity.Error : ProblemSeverity.Warning,
-                $"An instance is on its way up, none runs yet; requests wait up to 10 s.{docker}",
-                docker.Length > 0 ? $"Look at {look}" : $"If this lasts, look at {look}");
+        if (found.IsStarting && docker.Length == 0)
+            return new("starting", ProblemSeverity.Warning, "An instance is on its way up, none runs yet; requests wait up to 10 s.",
+                $"If this lasts, look at {look}");
         return docker.Length > 0
-            ? new("cannot-start", ProblemSeverity.Error, $"None of its instances runs.{docker}", $"Look at {look}")
+            ? new("cannot-start", ProblemSeverity.Error,
+                $"None of its instances runs{(found.IsStarting ? "; another is on its way up" : "")}.{docker}", $"Look at {look}")
             : new("no-instance", ProblemSeverity.Error,
                 isSwarm ? "None of its instances runs." : "None of its containers runs.", $"Look at {look}");
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Net;
 
@@ -8,6 +9,10 @@ internal static class PlainModel
 {
     private const string SwarmTask = "com.docker.swarm.task.id";
     private const string ComposeService = "com.docker.compose.service";
+    private const int LongestName = 128;
+
+    private static readonly SearchValues<char> NameCharacters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
 
     private enum Health
     {
@@ -100,7 +105,14 @@ internal static class PlainModel
         LabelSecrets.IsSecret(name, labels.Find(l => l.Key == name).Value ?? "");
 
     private static string ServiceName(ContainerModel container) =>
-        container.Labels?.GetValueOrDefault(ComposeService) is { Length: > 0 } name ? name : ContainerName(container);
+        container.Labels?.GetValueOrDefault(ComposeService) is { } name && IsName(name) ? name : ContainerName(container);
+
+    /// <summary>
+    /// As Compose allows it, and bounded. It is a label that anybody can write, and names rows of metrics; what Compose would
+    /// not have written means nothing.
+    /// </summary>
+    private static bool IsName(string name) =>
+        name.Length is > 0 and <= LongestName && !name.AsSpan().ContainsAnyExcept(NameCharacters);
 
     /// <summary>A linked container has several; its own is the one without a further slash.</summary>
     private static string ContainerName(ContainerModel container)

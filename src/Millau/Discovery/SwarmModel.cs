@@ -41,11 +41,19 @@ internal static class SwarmModel
         if (running > 0 && running >= Wanted(service))
             return "";
         // A task that waits for a node tells of now, a failed one of what was.
-        return tasks.Where(t => t.Status?.Err is { Length: > 0 })
+        return tasks.Where(t => ErrorOf(t).Length > 0)
             .OrderByDescending(t => IsWanted(t) && IsBeforeRunning(t))
             .ThenByDescending(t => t.Status!.Timestamp, StringComparer.Ordinal)
-            .FirstOrDefault()?.Status!.Err ?? "";
+            .Select(ErrorOf).FirstOrDefault("");
     }
+
+    /// <summary>An app that takes SIGTERM well ends without an error, though it was stopped because it is unhealthy.</summary>
+    private static string ErrorOf(TaskModel task) => task.Status switch
+    {
+        { Err: { Length: > 0 } error } => error,
+        { State: "complete" } => "task complete: it ended with exit code 0, by itself or because its health check failed",
+        _ => "",
+    };
 
     /// <summary>The TCP ports that the service publishes, as its containers see them.</summary>
     public static IEnumerable<int> TargetPorts(ServiceModel service) =>

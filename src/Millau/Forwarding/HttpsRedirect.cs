@@ -16,11 +16,14 @@ internal sealed class HttpsRedirect(int port)
     public bool Applies(RequestContext context) =>
         context.Request.Scheme == "http" && !context.Target.Path.Span.StartsWith(AcmePath, StringComparison.Ordinal);
 
+    /// <summary>Where it is sent.</summary>
+    public string LocationOf(RequestContext context) =>
+        $"https://{HostName.Bare(context.Host)}{_port}{(context.Target.IsAsterisk ? default : context.Target.Sent.Span)}";
+
     /// <summary>308. The body of the request, if there is one, is not read.</summary>
     public Task WriteAsync(RequestContext context)
     {
-        var target = context.Target.IsAsterisk ? "" : context.Target.Sent.ToString();
-        context.Response.Headers.Location = $"https://{HostName.Bare(context.Host)}{_port}{target}";
+        context.Response.Headers.Location = LocationOf(context);
         return Responses.WriteAsync(context, StatusCodes.Status308PermanentRedirect, "Use https");
     }
 }

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Routing;
+using Millau.Tls;
 using Millau.Upstreams;
 
 namespace Millau.Telemetry;
@@ -16,11 +17,8 @@ namespace Millau.Telemetry;
 /// </summary>
 internal static class RequestTrial
 {
-    /// <summary>Only asked whether it applies, so the port does not matter.</summary>
-    private static readonly HttpsRedirect Redirect = new(443);
-
     /// <summary>Decides as of now. Nothing is sent.</summary>
-    public static TrialReport Run(TrialRequest request, RoutesSnapshot routes)
+    public static TrialReport Run(TrialRequest request, RoutesSnapshot routes, HttpsRedirect redirect)
     {
         var context = new RequestContext(Features(request));
         context.Begin();
@@ -28,7 +26,7 @@ internal static class RequestTrial
         {
             return RequestRules.Check(context) is { } refusal
                 ? Refused(request, refusal)
-                : Decide(request, context, routes);
+                : Decide(request, context, routes, redirect);
         }
         finally
         {
@@ -36,78 +34,105 @@ internal static class RequestTrial
         }
     }
 
-    private static TrialReport Decide(TrialRequest request, RequestContext context, RoutesSnapshot routes)
+    /// <summary>The steps 2 and 3 of <see cref="Forwarder"/>.</summary>
+    private static TrialReport Decide(
+        TrialRequest request, RequestContext context, RoutesSnapshot routes, HttpsRedirect redirect)
     {
         var table = RouteTableBuilder.Build(routes.Catalog, routes.Upstreams);
         var walk = table.Match(context.Host, context.Target.Path);
-        var repeatable = RetryRule.IsIdempotent(request.Method);
-        var triedLeftOut = false;
-        var chosen = walk.Current is null ? null : InstanceSelector.Choose(walk, [], repeatable, ref triedLeftOut, out _);
-        var starting = walk.Current is null ? null : InstanceSelector.FindStarting(walk);
-
         var unhealthy = routes.Catalog.Seen.SelectMany(s => s.Unhealthy).ToHashSet(StringComparer.Ordinal);
         var candidates = Candidates(context.Host);
-        var matched = Walk(walk, chosen, unhealthy);
-        var hosts = Hosts(table, candidates, matched);
-        var (outcome, status, text) = (walk.Current, chosen, starting) switch
+        if (walk.Current is not { } best)
+            return Report(TrialOutcomes.NoMatch, StatusCodes.Status502BadGateway, "502 No matching services found.", null, "");
+        if (best.Group.RedirectsToHttps && redirect.Applies(context))
+            return Report(TrialOutcomes.Redirected, StatusCodes.Status308PermanentRedirect,
+                $"308 to {redirect.LocationOf(context)}: a service of this route has millau.redirect=https.",
+                best.Group, "Plain requests are sent to https.");
+        if (Demand(request, best.Group) is { } demand)
+            return Report(TrialOutcomes.CertificateRequired, demand.Status, $"{demand.Status} {demand.Reason}.",
+                best.Group, Describe(best.Group.ClientAuthorities));
+
+        var triedLeftOut = false;
+        var chosen = InstanceSelector.Choose(
+            walk, [], RetryRule.IsIdempotent(request.Method), ref triedLeftOut, out var group);
+        if (chosen is null)
+            return InstanceSelector.FindStarting(walk) is { } service
+                ? Report(TrialOutcomes.Waits, StatusCodes.Status503ServiceUnavailable,
+                    $"It waits for {service}, which is starting, for 10 s at most; then 503 with Retry-After.", null, "")
+                : Report(TrialOutcomes.NoInstance, StatusCodes.Status502BadGateway, "502 No instance is available.", null, "");
+        if (Demand(request, group!) is { } ofGroup)
+            return Report(TrialOutcomes.CertificateRequired, ofGroup.Status, $"{ofGroup.Status} {ofGroup.Reason}.",
+                group, Describe(group!.ClientAuthorities));
+        return Report(TrialOutcomes.Forwarded, null,
+            $"It goes to {chosen.Service.Name}, {chosen.Name} at {chosen.EndPoint}, or another instance of the same group in its turn.",
+            group, Describe(chosen, group!, unhealthy)) with { Instance = ToReport(chosen, unhealthy) };
+
+        TrialReport Report(string outcome, int? status, string text, UpstreamGroup? decides, string why)
         {
-            ({ Group.RedirectsToHttps: true }, _, _) when Redirect.Applies(context) => (
-                TrialOutcomes.Redirected, (int?)StatusCodes.Status308PermanentRedirect,
-                "308, to the same address on https: a service of this route has millau.redirect=https."),
-            (null, _, _) => (TrialOutcomes.NoMatch, (int?)StatusCodes.Status502BadGateway, "502 No matching services found."),
-            (_, { } instance, _) => (TrialOutcomes.Forwarded, null,
-                $"It goes to {instance.Service.Name}, {instance.Name} at {instance.EndPoint}, or another instance of the same group in its turn."),
-            (_, null, { } service) => (TrialOutcomes.Waits, (int?)StatusCodes.Status503ServiceUnavailable,
-                $"It waits for {service}, which is starting, for 10 s at most; then 503 with Retry-After."),
-            _ => (TrialOutcomes.NoInstance, (int?)StatusCodes.Status502BadGateway, "502 No instance is available."),
-        };
-        return new TrialReport(
-            request, outcome, status, text, HostName.Normalize(context.Host), context.Target.Path.ToString(), hosts, matched,
-            chosen is null ? null : ToReport(chosen, unhealthy), Hints(routes.Catalog, candidates));
+            var matched = Walk(walk, decides, why, unhealthy);
+            return new TrialReport(
+                request, outcome, status, text, HostName.Normalize(context.Host), context.Target.Path.ToString(),
+                Hosts(table, candidates, matched), matched, null, Hints(routes.Catalog, candidates));
+        }
+    }
+
+    /// <summary>As <see cref="ClientCertificateRule"/> has it, of a certificate that is only thought of.</summary>
+    private static Refusal? Demand(TrialRequest request, UpstreamGroup group) =>
+        group.ClientAuthorities.IsEmpty ? null
+        : request.Scheme != "https" ? ClientCertificateRule.RequiredWithHttps
+        : request.Certificate && group.ClientAuthorities.All(a => a.Current is not null) ? null
+        : ClientCertificateRule.Required;
+
+    private static string Describe(ImmutableArray<ClientAuthority> authorities)
+    {
+        var of = string.Join(", ", authorities.Select(a => a.Service));
+        var broken = authorities.Where(a => a.Current is null).Select(a => a.Service).ToList();
+        return $"Clients need a certificate (millau.clientca of {of})."
+            + (broken.Count == 0 ? "" : $" The CA of {string.Join(", ", broken)} cannot be read, so nobody is let in.");
+    }
+
+    private static string Describe(UpstreamInstance chosen, UpstreamGroup group, HashSet<string> unhealthy)
+    {
+        var state = InstanceStates.Of(chosen, unhealthy.Contains(chosen.Id));
+        var all = group.Services.Sum(s => s.Instances.Length);
+        var ready = group.Services.Sum(s => s.Instances.Count(i => i.IsReady));
+        var text = state == InstanceStates.Ready
+            ? $"Chosen: {ready} of {all} instances {(ready == 1 ? "is" : "are")} ready."
+            : $"Chosen for want of a better one: {chosen.Name} is {InstanceStates.Describe(state, chosen)}.";
+        return group.ClientAuthorities.IsEmpty ? text : $"{text} {Describe(group.ClientAuthorities)}";
     }
 
     private static TrialReport Refused(TrialRequest request, Refusal refusal) => new(
         request, TrialOutcomes.Refused, refusal.Status, $"{refusal.Status} {refusal.Reason}.", "", "", [], [], null, []);
 
     /// <summary>The routes that match, in the order in which they are tried.</summary>
-    private static ImmutableArray<TrialRoute> Walk(RouteWalk walk, UpstreamInstance? chosen, HashSet<string> unhealthy)
+    /// <param name="decides">The group that decides; null if none does.</param>
+    /// <param name="why">What it decides.</param>
+    private static ImmutableArray<TrialRoute> Walk(RouteWalk walk, UpstreamGroup? decides, string why, HashSet<string> unhealthy)
     {
         var result = ImmutableArray.CreateBuilder<TrialRoute>();
-        var isFound = false;
+        var isDecided = false;
         for (; walk.Current is { } route; walk.MoveNext())
         {
-            var instances = route.Group.Services.SelectMany(s => s.Instances)
-                .Select(i => ToReport(i, unhealthy)).ToImmutableArray();
-            var isChosen = !isFound && chosen is not null && route.Group.Services.Any(s => s.Instances.Contains(chosen));
-            var starting = route.Group.IsStarting;
+            var group = route.Group;
+            var isChosen = group == decides;
             result.Add(new TrialRoute(
-                route.Host, route.Path, [.. route.Group.Services.Select(s => s.Name)], isChosen, starting,
-                Describe(instances, isChosen, isFound, chosen, starting, unhealthy), instances));
-            isFound |= isChosen;
+                route.Host, route.Path, [.. group.Services.Select(s => s.Name)], isChosen, group.IsStarting,
+                isChosen ? why : isDecided ? "Not needed: a better route decides." : PassedOver(group),
+                [.. group.Services.SelectMany(s => s.Instances).Select(i => ToReport(i, unhealthy))]));
+            isDecided |= isChosen;
         }
 
         return result.DrainToImmutable();
     }
 
-    private static string Describe(
-        ImmutableArray<TrialInstance> instances, bool isChosen, bool isFound, UpstreamInstance? chosen, bool starting,
-        HashSet<string> unhealthy)
+    private static string PassedOver(UpstreamGroup group) => (group.Services.All(s => s.Instances.IsEmpty), group.IsStarting) switch
     {
-        if (isChosen)
-        {
-            var state = InstanceStates.Of(chosen!, unhealthy.Contains(chosen!.Id));
-            var ready = instances.Count(i => i.Usable);
-            return state == InstanceStates.Ready
-                ? $"Chosen: {ready} of {instances.Length} instances {(ready == 1 ? "is" : "are")} ready."
-                : $"Chosen for want of a better one: {chosen.Name} is {InstanceStates.Describe(state, chosen)}.";
-        }
-
-        if (isFound) return "Not needed: a better route has an instance.";
-        return instances.IsEmpty
-            ? starting ? "Passed over: its instance is on its way up." : "Passed over: it has no instance."
-            : starting ? "Passed over: its instances do not accept connections yet."
-            : "Passed over: none of its instances can take a request.";
-    }
+        (true, true) => "Passed over: its instance is on its way up.",
+        (true, false) => "Passed over: it has no instance.",
+        (false, true) => "Passed over: its instances do not accept connections yet.",
+        _ => "Passed over: none of its instances can take a request.",
+    };
 
     private static TrialInstance ToReport(UpstreamInstance instance, HashSet<string> unhealthy)
     {
@@ -141,19 +166,26 @@ internal static class RequestTrial
             matched.FirstOrDefault(r => r.Host == name)?.Path)),
     ];
 
-    /// <summary>Services that would be there for this host, were they routed.</summary>
-    private static ImmutableArray<string> Hints(ServiceCatalog catalog, ImmutableArray<string> candidates) =>
-    [
-        .. from seen in catalog.Seen
-           where seen.RoutedAs is null && !seen.Labels.IsEmpty
-           let hosts = seen.Labels.FirstOrDefault(l => l.Name.Equals(ServiceLabels.HostsLabel, StringComparison.OrdinalIgnoreCase)).Value
-           where (hosts ?? HostName.Any).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)
-               .Any(h => candidates.Contains(HostName.Normalize(h)))
-           let problem = seen.Problems.FirstOrDefault()
-           select problem is null
-               ? $"{seen.Name} asks for this host, but is not routed."
-               : $"{seen.Name} asks for this host, but is not routed: {problem.Text} {problem.Advice}",
-    ];
+    /// <summary>Services that would be there for this host, were they routed as they ask.</summary>
+    private static ImmutableArray<string> Hints(ServiceCatalog catalog, ImmutableArray<string> candidates)
+    {
+        var routed = catalog.Services.ToDictionary(s => s.Name, s => s.Hosts, StringComparer.Ordinal);
+        return
+        [
+            .. from seen in catalog.Seen
+               where !seen.Labels.IsEmpty
+               let asked = AskedHosts(seen).Where(candidates.Contains).ToList()
+               let isRouted = seen.RoutedAs is not null
+               where asked.Count > 0 && !(isRouted && routed.TryGetValue(seen.RoutedAs!, out var hosts) && asked.All(hosts.Contains))
+               let problem = seen.Problems.FirstOrDefault()
+               select $"{seen.Name} asks for this host, but is not routed{(isRouted ? " for it" : "")}"
+                   + (problem is null ? "." : $": {problem.Text} {problem.Advice}"),
+        ];
+    }
+
+    private static IEnumerable<string> AskedHosts(SeenService seen) =>
+        (seen.Labels.FirstOrDefault(l => l.Name.Equals(ServiceLabels.HostsLabel, StringComparison.OrdinalIgnoreCase)).Value ?? HostName.Any)
+        .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(HostName.Normalize);
 
     /// <summary>The request as the server would hand it over.</summary>
     private static FeatureCollection Features(TrialRequest request)

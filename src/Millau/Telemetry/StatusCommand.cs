@@ -43,14 +43,17 @@ internal static class StatusCommand
 
     /// <summary>Prints what would become of a request.</summary>
     /// <param name="address">Host and path, as <c>example.com/api</c>; with <c>https://</c> before it, as with TLS.</param>
-    public static async Task<int> TryAsync(int port, string address, string method, TextWriter output, TextWriter error)
+    /// <param name="withCertificate">The client shows a valid certificate.</param>
+    public static async Task<int> TryAsync(
+        int port, string address, string method, bool withCertificate, TextWriter output, TextWriter error)
     {
         var scheme = address.IndexOf("://", StringComparison.Ordinal);
         var rest = scheme < 0 ? address : address[(scheme + 3)..];
         var slash = rest.IndexOf('/');
         var (host, path) = slash < 0 ? (rest, "/") : (rest[..slash], rest[slash..]);
         var target = $"/status?host={Uri.EscapeDataString(host)}&path={Uri.EscapeDataString(path)}&method={Uri.EscapeDataString(method)}"
-            + (address.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? "&scheme=https" : "");
+            + (address.StartsWith("https://", StringComparison.OrdinalIgnoreCase) ? "&scheme=https" : "")
+            + (withCertificate ? "&certificate=valid" : "");
         if (await AskAsync(port, target, StatusJson.Default.TrialReport, error).ConfigureAwait(false) is not { } trial)
             return NotAsked;
         StatusTable.Write(trial, output);

@@ -34,8 +34,8 @@ internal static class StatusPages
     {
         foreach (var (name, values) in query)
         {
-            if (name is not ("host" or "path" or "method" or "scheme"))
-                return Bad($"unknown parameter; allowed: host, path, method, scheme");
+            if (name is not ("host" or "path" or "method" or "scheme" or "certificate"))
+                return Bad($"unknown parameter; allowed: host, path, method, scheme, certificate");
             if (values.Count > 1 || values[0]!.Length > LongestInput)
                 return Bad($"{name}: once, and up to {LongestInput} characters");
         }
@@ -43,8 +43,11 @@ internal static class StatusPages
         var scheme = Value("scheme", "http");
         if (scheme is not ("http" or "https"))
             return Bad("scheme: http or https");
+        var certificate = Value("certificate", "none");
+        if (certificate is not ("none" or "valid"))
+            return Bad("certificate: none or valid");
         var report = status.Try(new TrialRequest(
-            Value("method", "GET").ToUpperInvariant(), scheme, Value("host", ""), Value("path", "/")));
+            Value("method", "GET").ToUpperInvariant(), scheme, Value("host", ""), Value("path", "/"), certificate == "valid"));
         return TelemetryAnswer.Json(
             StatusCodes.Status200OK, JsonSerializer.SerializeToUtf8Bytes(report, StatusJson.Default.TrialReport));
 

@@ -39,7 +39,7 @@ internal sealed class StatusReporter(
     }
 
     /// <summary>What would become of a request now.</summary>
-    public TrialReport Try(TrialRequest request) => RequestTrial.Run(request, proxy.Routes);
+    public TrialReport Try(TrialRequest request) => RequestTrial.Run(request, proxy.Routes, proxy.Redirect);
 
     private ImmutableArray<ServiceReport> Services(
         RoutesSnapshot routes, ImmutableArray<CertificateStatus> certificates, AcmeStatus? automatic)
@@ -51,11 +51,13 @@ internal sealed class StatusReporter(
             .SelectMany(s => s.Hosts.Select(h => (Slot: (h, s.Path), s.Name)))
             .ToLookup(s => s.Slot, s => s.Name);
 
+        var materials = proxy.TlsProblems;
         var result = ImmutableArray.CreateBuilder<ServiceReport>(routes.Catalog.Seen.Length);
         foreach (var seen in routes.Catalog.Seen)
         {
             var known = seen.RoutedAs ?? seen.Name;
-            var ofTls = OfCertificates(certificates, known).Concat(AcmeDiagnosis.OfService(automatic, known)).ToList();
+            var ofTls = OfCertificates(certificates, known).Concat(OfMaterials(materials, known))
+                .Concat(AcmeDiagnosis.OfService(automatic, known)).ToList();
             result.Add(seen.RoutedAs is { } name && routed.TryGetValue(name, out var route)
                 ? ToReport(seen, route.Service, route.Upstream, ofTls, bySlot)
                 : ToReport(seen, ofTls));
@@ -145,6 +147,14 @@ internal sealed class StatusReporter(
             ProblemSeverity.Warning,
             $"{char.ToUpperInvariant(c.Problem[0])}{c.Problem[1..]}." + (c.NotAfter is null ? "" : " The last good certificate is in force."),
             "Correct millau.cert and millau.key: base64 of PEM, or secret:NAME."));
+
+    /// <summary>What is wrong with the other TLS labels of a service.</summary>
+    private static IEnumerable<Problem> OfMaterials(ImmutableArray<MaterialProblem> materials, string service) =>
+        materials.Where(m => m.Service == service).Select(m => new Problem(
+            "bad-certificate",
+            m.HasGood ? ProblemSeverity.Warning : ProblemSeverity.Error,
+            $"{m.Problem}; {(m.HasGood ? "the last good one stays in force" : m.Otherwise)}.",
+            "Correct the label named, or the secret that it names."));
 
     private static AcmeReport ToReport(AcmeStatus acme) => new(
         acme.Directory, acme.CaError, acme.CaNextTry, acme.StoreError,

@@ -25,7 +25,7 @@ internal static class StatusTable
 
     public static void Write(TrialReport trial, TextWriter output)
     {
-        output.WriteLine(Clean($"{trial.Request.Method} {trial.Request.Scheme}://{trial.Request.Host}{trial.Request.Path}"));
+        output.WriteLine(Clean($"{trial.Request.Method} {trial.Request.Scheme}://{trial.Request.Host}{trial.Request.Path}{(trial.Request.Certificate ? " with a client certificate" : "")}"));
         output.WriteLine(Clean($"=> {trial.Text}"));
         foreach (var hint in trial.Hints)
             output.WriteLine(Clean($"!! {hint}"));

@@ -6,7 +6,8 @@ namespace Millau.Telemetry;
 /// <param name="Host">As a client would write it; may have a port.</param>
 /// <param name="Scheme"><c>http</c> or <c>https</c>.</param>
 /// <param name="Path">The target, with or without a query; as it would stand in the request line.</param>
-internal sealed record TrialRequest(string Method, string Scheme, string Host, string Path);
+/// <param name="Certificate">The client shows a certificate that every CA asked for accepts.</param>
+internal sealed record TrialRequest(string Method, string Scheme, string Host, string Path, bool Certificate = false);
 
 /// <summary>What would become of a request, and why. The JSON of <c>/status?host=…</c>; its names are a contract.</summary>
 /// <param name="Outcome">One of <see cref="TrialOutcomes"/>.</param>
@@ -36,7 +37,7 @@ internal sealed record TrialReport(
 internal sealed record TrialHost(string Name, ImmutableArray<string> Paths, string? Matched);
 
 /// <summary>A route that matches.</summary>
-/// <param name="Chosen">The first instance comes from it.</param>
+/// <param name="Chosen">It decides: the first instance comes from it, or it lets no such request in.</param>
 /// <param name="Starting">An instance is on its way up, so that a request would wait rather than fail.</param>
 /// <param name="Text">Why it is chosen, or passed over.</param>
 internal sealed record TrialRoute(
@@ -56,6 +57,9 @@ internal static class TrialOutcomes
 
     /// <summary>It would be sent to https.</summary>
     public const string Redirected = "redirected";
+
+    /// <summary>Its route lets in clients with a certificate alone.</summary>
+    public const string CertificateRequired = "certificate-required";
 
     /// <summary>It would wait for an instance on its way up; 503 if none comes.</summary>
     public const string Waits = "waits";

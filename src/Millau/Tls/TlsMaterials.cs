@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
@@ -58,6 +59,22 @@ internal sealed class TlsMaterials : IDisposable
     public ClientAuthority? ForClients(string service)
     {
         lock (_lock) return _clients.GetValueOrDefault(service)?.Product;
+    }
+
+    /// <summary>What is wrong now with labels or secrets, for people.</summary>
+    public ImmutableArray<MaterialProblem> Problems
+    {
+        get
+        {
+            lock (_lock)
+                return
+                [
+                    .. _instances.Values.Where(e => e.Problem is not null)
+                        .Select(e => new MaterialProblem(e.Service, e.Problem!, e.HasGood, "no connection to its instances is made")),
+                    .. _clients.Values.Where(e => e.Problem is not null)
+                        .Select(e => new MaterialProblem(e.Service, e.Problem!, e.HasGood, "no client is let in")),
+                ];
+        }
     }
 
     public void Dispose() => _watch.Dispose();
@@ -155,8 +172,6 @@ internal sealed class TlsMaterials : IDisposable
     /// <summary>What is known for one service.</summary>
     private sealed class Entry<TProduct, TLabels>(string service, TProduct product)
     {
-        private string? _said;
-
         public string Service => service;
 
         /// <summary>What others hold; its content changes.</summary>
@@ -168,14 +183,23 @@ internal sealed class TlsMaterials : IDisposable
 
         public LabelMaterial? Material { get; set; }
 
+        /// <summary>Null if there is none.</summary>
+        public string? Problem { get; private set; }
+
         /// <summary>What is wrong, when that is to be said: once for each change.</summary>
         public string? Look(SecretFiles secrets)
         {
             var problem = Material!.Refresh(secrets);
             HasGood |= Material.IsLoaded;
-            var isNew = problem != _said;
-            _said = problem;
+            var isNew = problem != Problem;
+            Problem = problem;
             return isNew ? problem : null;
         }
     }
 }
+
+/// <summary>Something wrong with what the labels of a service ask of TLS.</summary>
+/// <param name="Problem">The label, and what is wrong, in words.</param>
+/// <param name="HasGood">The last good one is in force.</param>
+/// <param name="Otherwise">What holds while there never was a good one.</param>
+internal sealed record MaterialProblem(string Service, string Problem, bool HasGood, string Otherwise);

@@ -66,8 +66,20 @@ internal sealed partial class Browser : IAsyncDisposable
     public async Task<string> ConsoleAsync() =>
         (await CallAsync(HttpMethod.Post, "/se/log", new() { ["type"] = "browser" }))?.ToJsonString() ?? "";
 
-    public async Task<byte[]> ScreenshotAsync() =>
-        Convert.FromBase64String((await CallAsync(HttpMethod.Get, "/screenshot", null))!.GetValue<string>());
+    /// <summary>The whole page, however long.</summary>
+    public async Task<byte[]> ScreenshotAsync()
+    {
+        var size = (await RunAsync("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]"))!.AsArray();
+        var picture = await ExecuteAsync("Page.captureScreenshot", new()
+        {
+            ["captureBeyondViewport"] = true,
+            ["clip"] = new JsonObject
+            {
+                ["x"] = 0, ["y"] = 0, ["width"] = size[0]!.GetValue<int>(), ["height"] = size[1]!.GetValue<int>(), ["scale"] = 1,
+            },
+        });
+        return Convert.FromBase64String(picture!["data"]!.GetValue<string>());
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -102,7 +114,7 @@ internal sealed partial class Browser : IAsyncDisposable
         });
     }
 
-    private Task ExecuteAsync(string command, JsonObject parameters) =>
+    private Task<JsonNode?> ExecuteAsync(string command, JsonObject parameters) =>
         CallAsync(HttpMethod.Post, "/goog/cdp/execute", new() { ["cmd"] = command, ["params"] = parameters });
 
     private Task<JsonNode?> CallAsync(HttpMethod method, string path, JsonObject? body) =>

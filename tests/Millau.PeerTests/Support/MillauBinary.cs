@@ -51,7 +51,14 @@ internal sealed class MillauBinary : IAsyncDisposable
     /// <summary>Returns when it listens.</summary>
     /// <param name="engine">The caller's, disposed by it; services may be added now or later.</param>
     /// <param name="environment">Added to the settings of the ports and the Engine, or instead of them. ACME is off unless set here.</param>
-    public static async Task<MillauBinary> StartAsync(EngineStandIn engine, params (string Name, string? Value)[] environment)
+    public static Task<MillauBinary> StartAsync(EngineStandIn engine, params (string Name, string? Value)[] environment) =>
+        StartAsync(engine, isRead: true, environment);
+
+    /// <summary>As the other, but nobody takes what it writes, until <see cref="Tool.ReadOutput"/>.</summary>
+    public static Task<MillauBinary> StartUnreadAsync(EngineStandIn engine, params (string Name, string? Value)[] environment) =>
+        StartAsync(engine, isRead: false, environment);
+
+    private static async Task<MillauBinary> StartAsync(EngineStandIn engine, bool isRead, (string Name, string? Value)[] environment)
     {
         var ports = Ports.Free(3);
         var settings = new Dictionary<string, string?>
@@ -65,7 +72,7 @@ internal sealed class MillauBinary : IAsyncDisposable
         foreach (var (name, value) in environment)
             settings[name] = value;
         int Port(string name) => int.Parse(settings[name]!, CultureInfo.InvariantCulture);
-        var millau = new MillauBinary(Tool.Start(FilePath, [], settings), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
+        var millau = new MillauBinary(Tool.Start(FilePath, [], settings, isRead), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
         try
         {
             using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };

@@ -18,7 +18,9 @@ internal sealed class Tool : IAsyncDisposable
     /// <summary>All that it wrote so far, both streams.</summary>
     public string Output => string.Join('\n', _lines);
 
-    public static Tool Start(string program, string[] args, IReadOnlyDictionary<string, string?>? environment = null)
+    /// <param name="isRead">Else nobody takes what it writes, until <see cref="ReadOutput"/>.</param>
+    public static Tool Start(
+        string program, string[] args, IReadOnlyDictionary<string, string?>? environment = null, bool isRead = true)
     {
         var process = Process.Start(Info(program, args, environment))
             ?? throw new InvalidOperationException($"{program} did not start");
@@ -26,9 +28,15 @@ internal sealed class Tool : IAsyncDisposable
         var tool = new Tool(process);
         process.OutputDataReceived += (_, e) => tool.Keep(e.Data);
         process.ErrorDataReceived += (_, e) => tool.Keep(e.Data);
-        process.BeginOutputReadLine();
-        process.BeginErrorReadLine();
+        if (isRead) tool.ReadOutput();
         return tool;
+    }
+
+    /// <summary>Takes what it writes from now on, and what waits in its pipes.</summary>
+    public void ReadOutput()
+    {
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
     }
 
     /// <summary>Runs to the end. What it wrote and its exit code; over the deadline it is killed and the test fails.</summary>

@@ -52,7 +52,17 @@ public class MonitoringTests
         Assert.Equal(["nodes", "edges"], targets.Select(t => t.GetProperty("refId").GetString()));
         Assert.All(targets, t => Assert.Equal("table", t.GetProperty("format").GetString()));
         Assert.All(targets, t => Assert.True(t.GetProperty("instant").GetBoolean()));
+
+        // The names of fields by which the panel knows what is what; a table's columns are called after labels, its numbers Value #QUERY.
+        Assert.Equal(["max by (id, title, mainstat) (millau_topology_status)", "sum by (id, source, target) (millau_topology_requests_total)"],
+            targets.Select(t => t.GetProperty("expr").GetString()));
+        var organize = Assert.Single(graph.GetProperty("transformations").EnumerateArray());
+        Assert.Equal("organize", organize.GetProperty("id").GetString());
+        Assert.Equal("""{"Value #edges":"mainstat"}""", Compact(organize.GetProperty("options").GetProperty("renameByName")));
+        Assert.Equal("""{"Time":true,"Value #nodes":true}""", Compact(organize.GetProperty("options").GetProperty("excludeByName")));
     }
+
+    private static string Compact(JsonElement element) => JsonSerializer.Serialize(element);
 
     [Fact]
     public void Dashboard_and_alerts_ask_for_metrics_that_exist()

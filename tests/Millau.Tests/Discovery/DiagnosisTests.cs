@@ -85,6 +85,9 @@ public class DiagnosisTests
 
         var failed = Only(none with { TaskError = "No such image: nope" });
         Assert.Equal(("cannot-start", "None of its instances runs. Docker says: No such image: nope."), (failed.Code, failed.Text));
+        var again = Only(none with { TaskError = "task: non-zero exit (1)", IsStarting = true });
+        Assert.Equal(
+            ("cannot-start", "None of its instances runs; another is on its way up. Docker says: task: non-zero exit (1)."), (again.Code, again.Text));
         Assert.Equal("unhealthy", Only(none with { TaskError = "task: non-zero exit (137): dockerexec: unhealthy container" }).Code);
     }
 

@@ -38,6 +38,21 @@ public class ModelTests
     }
 
     [Theory]
+    [InlineData("failed", "task: non-zero exit (1)", "task: non-zero exit (1)")]
+    [InlineData("complete", "", "task complete: it ended with exit code 0, by itself or because its health check failed")]
+    [InlineData("shutdown", "", "")]
+    public void Why_a_task_ended_is_told_until_as_many_run_as_are_wanted(string state, string error, string told)
+    {
+        var service = Read<ServiceModel>(Service);
+        service = service with { Spec = service.Spec! with { Mode = new ServiceModeModel(new ReplicatedModel(1)) } };
+        var running = Read<TaskModel>(Task);
+        var ended = running with { DesiredState = "shutdown", Status = running.Status! with { State = state, Err = error } };
+        var next = running with { DesiredState = "ready", Status = running.Status with { State = "ready" } };
+        Assert.Equal(told, SwarmModel.TaskError(service, [next, ended]));
+        Assert.Equal("", SwarmModel.TaskError(service, [running, ended]));
+    }
+
+    [Theory]
     [InlineData("running", "running", InstancePhase.Running)]
     [InlineData("shutdown", "running", InstancePhase.Stopping)]
     [InlineData("remove", "running", InstancePhase.Stopping)]
@@ -139,6 +154,17 @@ public class ModelTests
         ]).ToList();
         Assert.Equal(["web", "alone"], services.Select(s => s.Name));
         Assert.Equal(2, services[0].Instances.Length);
+    }
+
+    [Theory]
+    [InlineData("shop@containers")]
+    [InlineData("shop\n} 1")]
+    [InlineData("")]
+    [InlineData(129)]
+    public void What_Compose_would_not_have_written_is_no_name(object label)
+    {
+        var labels = new Dictionary<string, string?> { ["com.docker.compose.service"] = label as string ?? new string('a', (int)label) };
+        Assert.Equal("web", Assert.Single(PlainModel.Services([Container("running", "Up") with { Names = ["/web"], Labels = labels }])).Name);
     }
 
     [Fact]

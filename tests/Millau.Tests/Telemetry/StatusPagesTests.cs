@@ -121,7 +121,9 @@ public sealed class StatusPagesTests : IAsyncLifetime
 
     [Theory]
     [InlineData("host=a&host=b", "host: once")]
-    [InlineData("hsot=a", "unknown parameter; allowed: host, path, method, scheme")]
+    [InlineData("hsot=a", "unknown parameter; allowed: host, path, method, scheme, certificate")]
+    [InlineData("host=a&scheme=ftp", "scheme: http or https")]
+    [InlineData("host=a&certificate=mine", "certificate: none or valid")]
     public async Task A_wrong_question_is_400(string query, string reason)
     {
         var answer = await _client.GetAsync("/status?" + query);
@@ -151,6 +153,48 @@ public sealed class StatusPagesTests : IAsyncLifetime
         (exit, output) = await CommandAsync("status", "whoami.example.com/a b", "POST");
         Assert.Equal(1, exit);
         Assert.Contains("=> 400 Bad request:", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_table_has_all_that_the_status_has()
+    {
+        StatusReport report = null!;
+        await Until(async () => (report = await ReportAsync()).Services.Sum(s => s.Ready) == 7, () => "not up");
+
+        var lines = (await CommandAsync("status")).Output.Split('\n');
+
+        string Line(params string[] words) => Assert.Single(lines, l => words.All(w => $"{l}  ".Contains(w, StringComparison.Ordinal)));
+        Assert.StartsWith($"Millau {report.Millau.Version} on {report.Millau.HostName}: {report.Status} since ", lines[0]);
+        Line("engine ", report.Engine.Address, "reachable", report.Engine.Server);
+        Line("networks ", report.Millau.Networks);
+        var services = lines.SkipWhile(l => !l.StartsWith("SERVICE ", StringComparison.Ordinal)).TakeWhile(l => l.Length > 0).Skip(1).ToList();
+        Assert.Equal(report.Services.Select(s => s.Routing?.Service ?? s.Name), services.Select(l => l.Split(' ')[0]));
+        foreach (var service in report.Services)
+        {
+            var row = services.Single(l => l.StartsWith(service.Name + " ", StringComparison.Ordinal));
+            Assert.Contains($" {service.State} ", row, StringComparison.Ordinal);
+            if (service.Routing is { } routing)
+                Assert.Contains($" {string.Join(' ', routing.Hosts)} ", row, StringComparison.Ordinal);
+            foreach (var problem in service.Problems.Where(p => p.Severity != "info"))
+                Line($"{problem.Severity,-7}  {service.Name}: ", TextTable.Printable(problem.Text), $"[{problem.Code}]");
+            foreach (var instance in service.Instances)
+                Line(instance.Name + "  ", instance.Address + "  ", $" {instance.State}");
+        }
+        foreach (var certificate in report.Certificates)
+            Line($"{certificate.Source} ", certificate.Problem.Length > 0 ? certificate.Problem : string.Join(' ', certificate.Names));
+    }
+
+    [Fact]
+    public async Task A_request_can_be_tried_with_a_client_certificate()
+    {
+        var (exit, output) = await CommandAsync("status", "https://members.example.com/");
+        Assert.Equal(1, exit);
+        Assert.Contains("=> 403 Forbidden: a client certificate is required.", output, StringComparison.Ordinal);
+
+        (exit, output) = await CommandAsync("status", "--certificate", "https://members.example.com/", "HEAD");
+        Assert.Equal(1, exit);
+        Assert.StartsWith("HEAD https://members.example.com/ with a client certificate\n", output, StringComparison.Ordinal);
+        Assert.Contains("The CA of bad-ca cannot be read, so nobody is let in.", output, StringComparison.Ordinal);
     }
 
     [Fact]
