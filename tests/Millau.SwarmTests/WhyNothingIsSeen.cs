@@ -1,4 +1,6 @@
+using System.Net;
 using Millau.SwarmTests.Support;
+using Pebble = Millau.PeerTests.Support.Pebble;
 
 namespace Millau.SwarmTests;
 
@@ -32,6 +34,21 @@ public class WhyNothingIsSeen
             ["--network", "host", "--env", "HTTP=8197", "--env", "HTTPS=8198", "--env", "TELEMETRY=8199", "--env", $"DOCKER_HOST={filter.DockerHost}"]);
         await MillauStatus.UntilToldAsync(Lab.A, millau.Id, "engine-forbidden",
             "refuses GET /services", "Swarm services are not seen", "Let the socket proxy pass GET /services.");
+    }
+
+    [Fact]
+    public async Task What_the_certificate_authority_refuses_is_told_in_its_words()
+    {
+        await using var pebble = await Pebble.StartAsync(address: IPAddress.Parse(Lab.ClientAddress));
+        var root = Path.Combine(Lab.Directory("why-acme"), "root.pem");
+        File.Copy(pebble.Root, root);
+        await using var network = await Bridge.CreateAsync(Lab.C, "why-acme");
+        await using var millau = await Container.RunMillauAsync(
+            Lab.C, network.Name, "--env", $"ACME={pebble.Url}", "--env", "ACME_CA=/ca.pem", "-v", $"{root}:/ca.pem:ro");
+        await using var echo = await Container.RunEchoAsync(Lab.C, network.Name, "why-acme", "blocked.millau-peer.org");
+
+        await MillauStatus.UntilToldAsync(Lab.C, millau.Id, "acme-failed",
+            "why-acme: No certificate for blocked.millau-peer.org: rejectedIdentifier: ", "It is tried again by itself");
     }
 
     [Fact]
