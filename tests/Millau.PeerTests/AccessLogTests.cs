@@ -112,7 +112,7 @@ public class AccessLogTests
         string[][] visits =
         [
             ["/plain"], ["/a?b=c"], ["/post", "--data", "x=1"], ["/agent", "-A", "Mozilla/5.0 (X11; Linux x86_64) \"quoted\" \\ [x]"],
-            ["/referer", "-e", "https://b.test/?q=\"x\""], ["/head", "-I"], ["/none", "-H", "Host: none.test"], ["/host", "-H", "Host: app.test:80"],
+            ["/referer", "-e", "https://b.test/?q=\"x\""], ["/head", "-I"], ["/two-hosts", "-H", "Host: none.test"],
         ];
         foreach (var visit in visits)
             Assert.Equal(0, (await Tool.RunAsync("curl", ["-sS", "-H", "Host: app.test", $"http://127.0.0.1:{millau.Http}{visit[0]}", .. visit[1..]])).ExitCode);
@@ -133,7 +133,6 @@ public class AccessLogTests
             var targets = report.RootElement.GetProperty("requests").GetProperty("data").EnumerateArray().Select(r => r.GetProperty("data").GetString()!).ToList();
             Assert.Contains("/plain", targets);
             Assert.Contains("/a?b=c", targets);
-            Assert.Contains("502", report.RootElement.GetProperty("status_codes").GetRawText(), StringComparison.Ordinal);
         }
         finally
         {

@@ -72,7 +72,7 @@ internal static class RequestTrial
             var matched = Walk(walk, decides, why, unhealthy);
             return new TrialReport(
                 request, outcome, status, text, HostName.Normalize(context.Host), context.Target.Path.ToString(),
-                Hosts(table, candidates, matched), matched, null, Hints(routes.Catalog, candidates));
+                Hosts(table, candidates, matched), matched, null, Hints(routes.Catalog, UpTo(matched.FirstOrDefault(r => r.Chosen)?.Host, candidates)));
         }
     }
 
@@ -165,6 +165,10 @@ internal static class RequestTrial
             [.. table.Routes.Where(r => r.Host == name).Select(r => r.Path)],
             matched.FirstOrDefault(r => r.Host == name)?.Path)),
     ];
+
+    /// <summary>The names that would have had a say before the one that decides, and that one.</summary>
+    private static ImmutableArray<string> UpTo(string? decides, ImmutableArray<string> candidates) =>
+        decides is null ? candidates : candidates[..(candidates.IndexOf(decides) + 1)];
 
     /// <summary>Services that would be there for this host, were they routed as they ask.</summary>
     private static ImmutableArray<string> Hints(ServiceCatalog catalog, ImmutableArray<string> candidates)

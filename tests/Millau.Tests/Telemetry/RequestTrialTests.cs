@@ -105,11 +105,13 @@ public sealed class RequestTrialTests
             Problems = [new("bad-value", ProblemSeverity.Warning, "millau.hosts is not allowed.", "Allowed: what ALLOWED_HOSTS grants.")],
         };
         var misspelt = new SeenService { Name = "blog", Origin = ServiceOrigin.Swarm, Labels = [new("millau.hosts", "www.BANK.test.")] };
-        proxy.Proxy.Apply(proxy.Proxy.Routes.Catalog with { Seen = [kept, misspelt] });
+        // Asks for every host, which has no say where somebody asks for the very one.
+        var catchAll = new SeenService { Name = "maintenance", Origin = ServiceOrigin.Swarm, Labels = [new("millau.prot", "80")] };
+        proxy.Proxy.Apply(proxy.Proxy.Routes.Catalog with { Seen = [kept, misspelt, catchAll] });
 
         Assert.Equal(
             ["open asks for this host, but is not routed for it: millau.hosts is not allowed. Allowed: what ALLOWED_HOSTS grants.",
-                "blog asks for this host, but is not routed."],
+                "blog asks for this host, but is not routed.", "maintenance asks for this host, but is not routed."],
             Try(proxy, new("GET", "http", "www.bank.test", "/")).Hints);
         Assert.Empty(Try(proxy, new("GET", "http", "open.test", "/")).Hints);
     }
