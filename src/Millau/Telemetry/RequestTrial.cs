@@ -79,9 +79,10 @@ internal static class RequestTrial
     /// <summary>As <see cref="ClientCertificateRule"/> has it, of a certificate that is only thought of.</summary>
     private static Refusal? Demand(TrialRequest request, UpstreamGroup group) =>
         group.ClientAuthorities.IsEmpty ? null
-        : request.Scheme != "https" ? ClientCertificateRule.RequiredWithHttps
-        : request.Certificate && group.ClientAuthorities.All(a => a.Current is not null) ? null
-        : ClientCertificateRule.Required;
+        : request.Scheme != "https" ? ClientCertificateRule.Forbidden(ClientCertificateRule.RequiredWithHttps)
+        : !request.Certificate ? ClientCertificateRule.Forbidden(ClientCertificateRule.Required)
+        : group.ClientAuthorities.Any(a => a.Current is null) ? ClientCertificateRule.Forbidden(ClientCertificateRule.Unverifiable)
+        : null;
 
     private static string Describe(ImmutableArray<ClientAuthority> authorities)
     {
