@@ -47,8 +47,9 @@ internal sealed class Figures
             foreach (var line in File.ReadLines(file).Skip(1))
             {
                 var f = line.Split(',');
-                figures._all.Add(new Figure(Path.GetFileNameWithoutExtension(file), f[0], f[1], int.Parse(f[2], CultureInfo.InvariantCulture),
-                    double.Parse(f[3], CultureInfo.InvariantCulture)));
+                // A subject may have commas in it; the rest has none.
+                figures._all.Add(new Figure(Path.GetFileNameWithoutExtension(file), string.Join(',', f[..^3]), f[^3],
+                    int.Parse(f[^2], CultureInfo.InvariantCulture), double.Parse(f[^1], CultureInfo.InvariantCulture)));
             }
         return figures;
     }

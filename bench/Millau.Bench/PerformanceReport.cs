@@ -43,7 +43,7 @@ internal static class PerformanceReport
         Table(ScaleBench.Services, "services: GET of JSON, 2 instances a service, 64 connections", Scale);
         Table(ScaleBench.Group, "group: many instances of one service", Scale);
         Table(ScaleBench.Changes, "changes: routes change under load",
-            (Measures.Cpu, "CPU µs/request", "0.0"), (Measures.P99, "p99 ms", "0.0"), (Measures.Errors, "errors", "0"),
+            (Measures.Cpu, "CPU µs/request", "0.0"), (Measures.P99, "p99 ms", "0.0"), (Measures.CoreLost, "share of the core lost", "0.00"), (Measures.Errors, "errors", "0"),
             (ScaleBench.Effective, "ms until a change is in force", "0"), (ScaleBench.PerChange, "CPU ms a change", "0.0"));
         Table(WebSocketBench.Name, "websockets: 5,000 open", (WebSocketBench.PerSocket, "KB each", "0.0"),
             (WebSocketBench.IdleCpu, "% of a core while silent", "0.0"), (WebSocketBench.Echo, "ms for a message through each, and back", "0"));
@@ -102,7 +102,7 @@ internal static class PerformanceReport
     private static (string, string, string)[] Scale =>
     [
         (Measures.Cpu, "CPU µs/request", "0.0"), (Measures.RequestsPerSecond, "requests/s", "N0"), (Measures.P99, "p99 ms", "0.0"),
-        (ScaleBench.Memory, "memory MB", "0"), (ScaleBench.Start, "ms to serving", "0"), (Measures.Errors, "errors", "0"),
+        (ScaleBench.Memory, "memory MB", "0"), (ScaleBench.Start, "ms to serving", "0"), (Measures.CoreLost, "share of the core lost", "0.00"), (Measures.Errors, "errors", "0"),
     ];
 
     private static string Percent(double share) => double.IsNaN(share) ? "–" : Report.Number(100 * share, "0") + " %";

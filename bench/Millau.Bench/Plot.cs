@@ -70,6 +70,7 @@ internal static class Plot
             set yrange [0:*]
             set offsets 0, 0, graph 0.08, 0
             set key outside right top vertical Left reverse spacing 1.25
+            set bmargin 3.2
             set xtics scale 0 ({string.Join(", ", groups.Select((g, i) => $"\"{g}\" {i}"))})
             {more}$data << END
             {data}END
