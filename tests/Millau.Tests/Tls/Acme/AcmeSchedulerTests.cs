@@ -66,6 +66,8 @@ public sealed class AcmeSchedulerTests : IDisposable
             run.Want(("shop", ["bad.com", "good.com"]));
             await run.UntilAsync("good.com", AcmeNameState.Good);
             await run.UntilAsync("bad.com", AcmeNameState.Failed);
+            // That this CA suggests no renewals is found out too, and kept.
+            await run.UntilAsync(() => run.Status.Certificates.All(c => c.NextCheck is not null), "asked of renewals");
             next = run["bad.com"].NextTry!.Value;
         }
         var asked = ca.Requests.Count;
