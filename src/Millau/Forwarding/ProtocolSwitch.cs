@@ -27,6 +27,7 @@ internal static class ProtocolSwitch
     public static async ValueTask RunAsync(RequestContext context, UpstreamConnection connection, ResponseRelay relay)
     {
         relay.CopyHead(context, connection);
+        context.AllowHalfClose();
         await using var downstream = await (context.WebSocketKey is null
             ? UpgradeAsync(context, connection)
             : AcceptAsync(context)).ConfigureAwait(false);

@@ -19,6 +19,7 @@ namespace Millau.Forwarding;
 internal sealed class RequestContext(IFeatureCollection features)
 {
     private readonly Lock _lock = new();
+    private readonly IHttpRequestBodyDetectionFeature? _bodyDetection = features.Get<IHttpRequestBodyDetectionFeature>();
     private CancellationTokenRegistration _requestAborted;
     private UpstreamConnection? _held;
     private bool _clientGone;
@@ -26,11 +27,16 @@ internal sealed class RequestContext(IFeatureCollection features)
     private IPAddress? _clientAddress;
     private string _peerAddress = "";
     private RetryBudget? _turn;
+    private LoopConnection? _connection;
 
     public IFeatureCollection Features => features;
 
-    public IHttpRequestFeature Request { get; private set; } = null!;
-    public IHttpResponseFeature Response { get; private set; } = null!;
+    // Kestrel keeps these features, too, with the connection or stream, and to ask for one is not cheap.
+    public IHttpRequestFeature Request { get; } = features.GetRequiredFeature<IHttpRequestFeature>();
+    public IHttpResponseFeature Response { get; } = features.GetRequiredFeature<IHttpResponseFeature>();
+    public IHttpResponseBodyFeature ResponseBody => field ??= features.GetRequiredFeature<IHttpResponseBodyFeature>();
+
+    private IHttpConnectionFeature Client => field ??= features.GetRequiredFeature<IHttpConnectionFeature>();
 
     /// <summary>What goes to the instances and what is compared with routes.</summary>
     public RequestTarget Target { get; set; }
@@ -107,14 +113,13 @@ internal sealed class RequestContext(IFeatureCollection features)
     {
         get
         {
-            var connection = features.GetRequiredFeature<IHttpConnectionFeature>();
-            var address = connection.LocalIpAddress ?? IPAddress.Loopback;
-            return new IPEndPoint(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address, connection.LocalPort).ToString();
+            var address = Client.LocalIpAddress ?? IPAddress.Loopback;
+            return new IPEndPoint(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address, Client.LocalPort).ToString();
         }
     }
 
     /// <summary>Where the client's connection is served; null where there are no event loops.</summary>
-    public EventLoop? Loop { get; private set; }
+    public EventLoop? Loop => _connection?.Loop;
 
     /// <summary>The client has gone; nobody reads an answer.</summary>
     public bool ClientGone => Volatile.Read(ref _clientGone);
@@ -124,18 +129,18 @@ internal sealed class RequestContext(IFeatureCollection features)
 
     public bool IsHead => Request.Method == "HEAD";
 
+    /// <summary>The request has a body, or may have one.</summary>
+    public bool CanHaveBody => _bodyDetection?.CanHaveBody ?? false;
+
     public void Begin()
     {
-        Request = features.GetRequiredFeature<IHttpRequestFeature>();
-        Response = features.GetRequiredFeature<IHttpResponseFeature>();
         IsHttp2 = Request.Protocol == "HTTP/2";
-        var connection = features.GetRequiredFeature<IHttpConnectionFeature>();
-        if (!ReferenceEquals(_clientAddress, connection.RemoteIpAddress))
+        if (!ReferenceEquals(_clientAddress, Client.RemoteIpAddress))
         {
-            _clientAddress = connection.RemoteIpAddress;
+            _clientAddress = Client.RemoteIpAddress;
             _peerAddress = Format(_clientAddress);
             Certificate = features.Get<ClientCertificate>();
-            Loop = features.Get<EventLoop>();
+            _connection = features.Get<LoopConnection>();
             Outcome.Listener = features.Get<Listener>() ?? Listener.None;
         }
         ClientAddress = _peerAddress;
@@ -205,6 +210,15 @@ internal sealed class RequestContext(IFeatureCollection features)
     {
         if (IsHttp2) features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
         else Response.Headers.Connection = "close";
+    }
+
+    /// <summary>
+    /// From now on a client of HTTP/1.1 that says that it sends no more is not gone: it may wait for what the other end of its tunnel
+    /// still has to say.
+    /// </summary>
+    public void AllowHalfClose()
+    {
+        if (!IsHttp2) _connection?.AllowHalfClose();
     }
 
     // An HTTP/1.1 connection has one request at a time and one context, so one registration does for all its requests.

@@ -11,6 +11,9 @@ internal static class Tunnel
 {
     private const int BufferSize = 16 * 1024;
 
+    // A client that has ended its side may have gone altogether: that shows only when something is sent to it.
+    private static readonly TimeSpan SilenceAfterEnd = TimeSpan.FromMinutes(5);
+
     /// <param name="downstream">The client's connection after the switch.</param>
     /// <param name="upstream">The instance's; bytes it sent along with its head are passed on first.</param>
     /// <param name="outcome">Counts what passes.</param>
@@ -19,7 +22,7 @@ internal static class Tunnel
     {
         using var over = new CancellationTokenSource();
         var toInstance = ToInstanceAsync(downstream, upstream, outcome, over.Token);
-        var toClient = ToClientAsync(downstream, upstream, outcome);
+        var toClient = ToClientAsync(downstream, upstream, outcome, toInstance);
         // The instance decides: when it has ended, nothing the client says can be answered any more. A client that has
         // ended may still be owed something, and a failed one ends the instance's side by the abort.
         var ended = await toClient.ConfigureAwait(false);
@@ -43,6 +46,7 @@ internal static class Tunnel
                 if (await upstream.SendAsync(buffer.AsMemory(0, read)).ConfigureAwait(false) < 0) return;
             }
             upstream.ShutdownSend();
+            upstream.SetDeadline(SilenceAfterEnd);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException or InvalidOperationException)
         {
@@ -55,7 +59,8 @@ internal static class Tunnel
     }
 
     // False when the instance broke off.
-    private static async Task<bool> ToClientAsync(Stream downstream, UpstreamConnection upstream, RequestOutcome outcome)
+    private static async Task<bool> ToClientAsync(
+        Stream downstream, UpstreamConnection upstream, RequestOutcome outcome, Task toInstance)
     {
         try
         {
@@ -63,8 +68,11 @@ internal static class Tunnel
             {
                 if (upstream.Buffered.IsEmpty)
                 {
+                    if (toInstance.IsCompleted) upstream.SetDeadline(SilenceAfterEnd);
                     var received = await upstream.FillAsync().ConfigureAwait(false);
                     if (received <= 0) return received == 0;
+                    // A client that reads slowly is none that is silent.
+                    upstream.ClearDeadline();
                 }
                 outcome.ResponseBytes += upstream.Buffered.Length;
                 await downstream.WriteAsync(upstream.Buffered).ConfigureAwait(false);

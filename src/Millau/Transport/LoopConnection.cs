@@ -22,6 +22,7 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
     private readonly LoopPipeWriter _writer;
     private string? _id;
     private int _closing;
+    private volatile bool _mayListenOn;
 
     public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> pool)
     {
@@ -35,7 +36,7 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
         RemoteEndPoint = socket.RemoteEndPoint;
         ConnectionClosed = _closed.Token;
         Features = new FeatureCollection(initialCapacity: 16);
-        Features.Set(loop);
+        Features.Set(this);
         Features.Set<IMemoryPoolFeature>(this);
         Features.Set<IConnectionSocketFeature>(this);
         Features.Set<IConnectionLifetimeFeature>(this);
@@ -67,6 +68,12 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
     public PipeReader Input => _reader;
 
     public PipeWriter Output => _writer;
+
+    /// <summary>
+    /// From now on a client that ends its side is not taken for gone: it may still listen, as one of a tunnel does. That it is
+    /// there is then found out by sending.
+    /// </summary>
+    public void AllowHalfClose() => _mayListenOn = true;
 
     /// <summary>Begins to watch the socket. False if the kernel refuses; the connection is closed then.</summary>
     public bool Start() => _socket.Start();
@@ -104,6 +111,9 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
 
         protected override void OnWritable() => owner._writer.OnWritable();
 
-        protected override void OnPeerGone() => owner.SayClosed();
+        protected override void OnPeerEnded(bool wholly)
+        {
+            if (wholly || !owner._mayListenOn) owner.SayClosed();
+        }
     }
 }

@@ -64,7 +64,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         if ((events & (Native.Out | Native.HangUp | Native.Error)) != 0
             && Interlocked.Exchange(ref _writable, Ready) == Armed) OnWritable();
         if ((events & (Native.In | ended)) != 0 && Interlocked.Exchange(ref _readable, Ready) == Armed) OnReadable();
-        if ((events & ended) != 0) OnPeerGone();
+        if ((events & ended) != 0) OnPeerEnded(wholly: (events & (Native.HangUp | Native.Error)) != 0);
     }
 
     /// <summary>
@@ -96,8 +96,9 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     /// <summary>There is room to send, or a failure. Called once for each successful <see cref="TryArmWrite"/>.</summary>
     protected abstract void OnWritable();
 
-    /// <summary>The peer sends no more: it has ended or failed. On the loop; may be called more than once.</summary>
-    protected virtual void OnPeerGone()
+    /// <summary>The peer sends no more. On the loop; may be called more than once.</summary>
+    /// <param name="wholly">Nothing can be sent to it either; else it may still listen.</param>
+    protected virtual void OnPeerEnded(bool wholly)
     {
     }
 

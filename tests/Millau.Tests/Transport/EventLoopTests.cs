@@ -68,7 +68,7 @@ public sealed class EventLoopTests : IDisposable
         await later.Task.WaitAsync(Deadline, TestContext.Current.CancellationToken);
 
         Assert.Equal(dying.TookPlace, successor!.TookPlace);
-        Assert.False(successor.IsPeerGone);
+        Assert.False(successor.IsPeerEnded);
         foreach (var socket in (Probe[])[holder, killer, successor]) socket.Close(reset: false);
     }
 
@@ -121,7 +121,7 @@ public sealed class EventLoopTests : IDisposable
 
         public Action Gone { get; set; } = () => { };
 
-        public bool IsPeerGone { get; private set; }
+        public bool IsPeerEnded { get; private set; }
 
         /// <summary>Where it was in the loop's table.</summary>
         public uint TookPlace => (uint)Ticket;
@@ -132,9 +132,9 @@ public sealed class EventLoopTests : IDisposable
         {
         }
 
-        protected override void OnPeerGone()
+        protected override void OnPeerEnded(bool wholly)
         {
-            IsPeerGone = true;
+            IsPeerEnded = true;
             Gone();
         }
     }

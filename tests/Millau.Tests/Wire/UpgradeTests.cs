@@ -1,3 +1,6 @@
+using System.Net.Sockets;
+using Millau.Transport;
+
 namespace Millau.Tests.Wire;
 
 /// <summary>Switches of protocols, granted and refused.</summary>
@@ -75,6 +78,33 @@ public class UpgradeTests
         await client.DisposeAsync();
 
         Assert.Equal("", await upstream.ReadToEndAsync());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_client_that_ends_its_side_of_a_tunnel_still_gets_what_the_instance_has_to_say(bool goesSilentFirst)
+    {
+        Assert.SkipUnless(EventLoops.AreSupported, "The framework's sockets take the end of a client's side for its going.");
+        await using var instance = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await proxy.ConnectAsync();
+        await client.SendAsync(Upgrade("tcp"));
+        var upstream = await instance.AcceptAsync();
+        await upstream.ReadHeadAsync();
+        await upstream.SendAsync(Switching);
+        await client.ReadHeadAsync();
+
+        await client.SendAsync("last words");
+        if (goesSilentFirst) Assert.Equal("last words", await upstream.ReadAsync(10));
+        client.Socket.Shutdown(SocketShutdown.Send);
+        Assert.Equal(goesSilentFirst ? "" : "last words", await upstream.ReadToEndAsync());
+        // More than what the kernel takes in one go.
+        var answer = new string('x', 300_000);
+        await upstream.SendAsync(answer);
+        await upstream.DisposeAsync();
+
+        Assert.Equal(answer, await client.ReadToEndAsync());
     }
 
     [Fact]
