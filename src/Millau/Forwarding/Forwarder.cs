@@ -176,9 +176,9 @@ internal sealed class Forwarder(
         }
         else
         {
-            context.Upgrade = RequestHead.ReadUpgrade(context.Features, headers);
+            context.Upgrade = RequestHead.ReadUpgrade(context);
             context.IsRepeatable = RetryRule.IsIdempotent(context.Request.Method) || headers.ContainsKey("Idempotency-Key");
-            context.Body.Begin(context.Features, keep: context.IsRepeatable);
+            context.Body.Begin(context, keep: context.IsRepeatable);
         }
         context.ExpectsContinue = context.Body.Exists && headers.Expect.Count > 0
             && string.Equals(headers.Expect[0], "100-continue", StringComparison.OrdinalIgnoreCase);

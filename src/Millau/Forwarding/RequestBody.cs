@@ -59,14 +59,15 @@ internal sealed class RequestBody
     public Exception? ClientError { get; private set; }
 
     /// <summary>Takes over the body of a request, if it has one.</summary>
-    /// <param name="features">The request's.</param>
+    /// <param name="context">The request's.</param>
     /// <param name="keep">It may be sent again, so it is kept, up to <see cref="RetryRule.MaxKeptBody"/>.</param>
-    public void Begin(IFeatureCollection features, bool keep)
+    public void Begin(RequestContext context, bool keep)
     {
-        Exists = features.Get<IHttpRequestBodyDetectionFeature>()?.CanHaveBody ?? false;
-        var headers = features.GetRequiredFeature<IHttpRequestFeature>().Headers;
+        Exists = context.CanHaveBody;
+        var headers = context.Request.Headers;
         Length = headers.ContentLength ?? -1;
         if (!Exists) return;
+        var features = context.Features;
         if (headers.TransferEncoding.Count > 0) features.Get<ClientInput>()?.BeginChunked();
         _reader = features.GetRequiredFeature<IRequestBodyPipeFeature>().Reader;
         _keep = keep && Length <= RetryRule.MaxKeptBody;

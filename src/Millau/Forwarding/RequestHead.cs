@@ -79,13 +79,12 @@ internal static class RequestHead
     /// request would be answered in a protocol that nobody here reads; to ignore the wish is allowed (RFC 9110 section
     /// 7.8), and then it may have a body too.
     /// </summary>
-    public static string? ReadUpgrade(IFeatureCollection features, IHeaderDictionary headers)
+    public static string? ReadUpgrade(RequestContext context)
     {
         // Most requests want none, and are to pay for no more than this look.
-        var upgrade = headers.Upgrade;
-        if (upgrade.Count != 1) return null;
-        if (features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true }) return null;
-        if (features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
+        var upgrade = context.Request.Headers.Upgrade;
+        if (upgrade.Count != 1 || context.CanHaveBody) return null;
+        if (context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
         var value = upgrade[0]!;
         return HeaderRules.Names(value, "h2c") ? null : value;
     }
@@ -94,8 +93,8 @@ internal static class RequestHead
     /// A switch of protocols asked for by a request with a body, whose end and the beginning of the tunnel could be
     /// understood differently.
     /// </summary>
-    public static bool IsUpgradeWithBody(IFeatureCollection features, IHeaderDictionary headers) =>
-        features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true }
+    public static bool IsUpgradeWithBody(RequestContext context) =>
+        context.CanHaveBody && context.Request.Headers is var headers
         && IsNamed(headers.Connection, "Upgrade") && !IsNamed(headers.Upgrade, "h2c");
 
     private static void WriteField(RequestWriter writer, string name, StringValues values)

@@ -22,7 +22,7 @@ internal static class RequestRules
         if (request.Method is "TRACE" or "CONNECT" && !IsWebSocket(context))
             return new(StatusCodes.Status501NotImplemented, $"Method {request.Method} is not supported");
         if ((context.IsHttp2 ? CheckHttp2(headers) : CheckFraming(request.Protocol, headers)) is { } refusal) return refusal;
-        if (headers.Upgrade.Count > 0 && RequestHead.IsUpgradeWithBody(context.Features, headers))
+        if (headers.Upgrade.Count > 0 && RequestHead.IsUpgradeWithBody(context))
             return new(StatusCodes.Status400BadRequest, "Bad request: an upgrade with a body");
         if (!RequestTarget.TryParse(request.RawTarget, out var target, out var reason))
             return new(StatusCodes.Status400BadRequest, "Bad request: " + reason);

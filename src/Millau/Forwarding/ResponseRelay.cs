@@ -71,7 +71,7 @@ internal sealed class ResponseRelay(string? servedBy)
     public async ValueTask<RelayResult> RelayBodyAsync(RequestContext context, UpstreamConnection connection)
     {
         var head = connection.Head;
-        var body = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+        var body = context.ResponseBody;
         var hasBody = !context.IsHead && head.Status is not (204 or 205 or 304);
         if (head.ContentLength >= 0 && head.Status is not (204 or 205)) context.Response.Headers.ContentLength = head.ContentLength;
         var trailers = PassesTrailers(context, head) && hasBody ? TrailerSink.For(context) : null;

@@ -21,7 +21,7 @@ internal static class Responses
         headers.ContentLength = body.Length;
         if (context.IsHead) return;
         context.Outcome.ResponseBytes = body.Length;
-        await context.Features.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(body).ConfigureAwait(false);
+        await context.ResponseBody.Writer.WriteAsync(body).ConfigureAwait(false);
     }
 
     /// <summary>503: nobody now, somebody soon.</summary>
