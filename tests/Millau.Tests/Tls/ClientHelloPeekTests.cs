@@ -1,6 +1,10 @@
+using System.Buffers;
 using System.Buffers.Binary;
+using System.IO.Pipelines;
 using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using Microsoft.AspNetCore.Connections;
 using Millau.Tls;
 
 namespace Millau.Tests.Tls;
@@ -33,6 +37,42 @@ public class ClientHelloPeekTests
             }
         }
         Assert.False(ClientHelloPeek.OffersAcmeTls([]));
+    }
+
+    [Theory]
+    [InlineData("h2 acme-tls/1", true)]
+    [InlineData("h2", false)]
+    public async Task It_is_read_in_one_piece_in_any_two_and_byte_by_byte_and_left_for_the_handshake(string protocols, bool expected)
+    {
+        var pem = TestCertificate.For("a.test");
+        using var certificate = X509Certificate2.CreateFromPem(pem.CertificatePem, pem.KeyPem);
+        var challenges = new AlpnChallenges();
+        challenges.Set("a.test", certificate);
+        var hello = await HelloAsync(protocols);
+        for (var split = 1; split < hello.Length; split++) await PeekAsync([hello[..split], hello[split..]]);
+        await PeekAsync([.. hello.Select(b => new[] { b })]);
+
+        async Task PeekAsync(byte[][] pieces)
+        {
+            var pipe = new Pipe();
+            var connection = new DefaultConnectionContext("c", new Duplex(pipe), new Duplex(pipe));
+            var peeked = new ClientHelloPeek(challenges, TimeProvider.System, _ => Task.CompletedTask).OnConnectionAsync(connection);
+            foreach (var piece in pieces)
+            {
+                Assert.False(peeked.IsCompleted);
+                await pipe.Writer.WriteAsync(piece, TestContext.Current.CancellationToken);
+            }
+            await peeked;
+            Assert.Equal(expected, connection.Features.Get<AcmeTlsOffer>() is not null);
+            Assert.True(pipe.Reader.TryRead(out var left));
+            Assert.Equal(hello, left.Buffer.ToArray());
+        }
+    }
+
+    private sealed class Duplex(Pipe pipe) : IDuplexPipe
+    {
+        public PipeReader Input => pipe.Reader;
+        public PipeWriter Output => pipe.Writer;
     }
 
     /// <summary>The first record that a client sends.</summary>
