@@ -67,6 +67,7 @@ internal sealed class MillauProcess(Settings settings, TimeProvider time, ILogge
         var status = new StatusReporter(
             proxy, acme, discovery, health, settings.Engine.Text,
             [new("http", settings.HttpPort), new("https", settings.HttpsPort), new("telemetry", settings.TelemetryPort)], time);
+        using var idle = IdleCollection.Start(time);
         using var watching = new CancellationTokenSource();
         Task discovering;
         try
