@@ -89,7 +89,8 @@ public class ChangesUnderLoad
         await Millau.UntilInstancesAsync(app.Host, 3);
         await using var load = new Load(app.Host, stack.Record, Millau);
         await load.MoreAsync(100);
-        for (var round = 0; round < 3; round++)
+        const int kills = 3;
+        for (var round = 0; round < kills; round++)
         {
             var containers = await stack.ContainersAsync(Lab.A, "app");
             await Lab.A.DockerAsync("kill", containers[0]);
@@ -98,8 +99,8 @@ public class ChangesUnderLoad
             await load.MoreAsync(100);
         }
         // A POST whose bytes reached the killed instance may have been executed there, so it gets 502 rather than a second
-        // chance. Eight clients, half of them at a POST, a third of these at the killed instance: few, often none.
-        await load.EndAsync("docker kill of 1 of 3 instances, three times", lostPosts: 6);
+        // chance. Mostly few: but on a busy machine the one to be killed may be slow, and all clients wait for it with a POST.
+        await load.EndAsync("docker kill of 1 of 3 instances, three times", lostPosts: kills * Load.Clients);
     }
 
     [Fact]

@@ -18,6 +18,9 @@ internal sealed class Load : IAsyncDisposable
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(40);
 
+    /// <summary>Each has one request under way.</summary>
+    public const int Clients = 8;
+
     private readonly Proxy[] _proxies;
     private readonly string _host;
     private readonly string _record;
@@ -35,7 +38,7 @@ internal sealed class Load : IAsyncDisposable
         _host = host;
         _record = record;
         _proxies = proxies;
-        _clients = [.. Enumerable.Range(0, 8).Select(n => Task.Run(() => ClientAsync(n)))];
+        _clients = [.. Enumerable.Range(0, Clients).Select(n => Task.Run(() => ClientAsync(n)))];
     }
 
     public int Requests => _gets + _posts;
