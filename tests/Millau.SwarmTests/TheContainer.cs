@@ -29,6 +29,37 @@ public class TheContainer
     }
 
     [Fact]
+    public async Task Behind_a_socket_proxy_it_needs_GET_on_the_listed_paths_alone()
+    {
+        await using var network = await Bridge.CreateAsync(Lab.C, "filtered");
+        await using var proxy = new SocketProxy(Lab.C);
+        await using var container = await RunBehindAsync(proxy, network);
+        var millau = await container.ProxyAsync();
+        await using (await Container.RunEchoAsync(Lab.C, network.Name, "filtered", "filtered.test"))
+            await millau.UntilAsync("the service answers", "filtered.test", a => a.Status == 200);
+        await millau.UntilAsync("its end is seen", "filtered.test", a => a.Status == 502);
+        Assert.Empty(proxy.Refused);
+        Assert.Contains(proxy.Passed, line => line.Contains("/events", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Where_a_socket_proxy_refuses_events_it_says_so_and_finds_changes_by_reading()
+    {
+        await using var network = await Bridge.CreateAsync(Lab.C, "eventless");
+        await using var proxy = new SocketProxy(Lab.C, refused: "/events");
+        await using var container = await RunBehindAsync(proxy, network);
+        var millau = await container.ProxyAsync();
+        await using var echo = await Container.RunEchoAsync(Lab.C, network.Name, "eventless", "eventless.test");
+        await millau.UntilAsync("the service answers", "eventless.test", a => a.Status == 200);
+        Assert.Matches("/events.*403", await container.LogAsync());
+    }
+
+    // As an operator who trusts nobody: no root, nothing to write to, no capabilities, no socket.
+    private static Task<Container> RunBehindAsync(SocketProxy proxy, Bridge network) => Container.RunAsync(Lab.C, "millau:latest",
+        ["-p", "80", "--network", network.Name, "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+            "--user", "65532:65532", "--env", $"DOCKER_HOST={proxy.DockerHost}", "--env", "ACME=off"]);
+
+    [Fact]
     public async Task Its_size_is_under_25_MB()
     {
         var bytes = long.Parse(await Lab.C.DockerAsync("image", "inspect", "--format", "{{.Size}}", "millau:latest"), CultureInfo.InvariantCulture);
