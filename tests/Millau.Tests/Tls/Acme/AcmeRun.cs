@@ -10,6 +10,9 @@ namespace Millau.Tests.Tls.Acme;
 /// <summary>Automatic HTTPS before a scripted authority, under a clock that the test moves. State may outlive a run.</summary>
 internal sealed class AcmeRun : IAsyncDisposable
 {
+    // Dozens of orders, each with keys and several requests, on a machine that may be busy with all other tests.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly CancellationTokenSource _stop = new();
     private readonly AcmeHttp _http;
     private readonly Task _running;
@@ -49,7 +52,7 @@ internal sealed class AcmeRun : IAsyncDisposable
         () => Status.Orders == 0 && Status.Names.Any(n => n.Name == name && n.State == state),
         $"{name} {state}");
 
-    public Task UntilAsync(Func<bool> condition, string what) => Eventually.TrueAsync(condition, $"not so: {what}");
+    public Task UntilAsync(Func<bool> condition, string what) => Eventually.TrueAsync(condition, $"not so: {what}", Patience);
 
     /// <summary>
     /// Lets time pass in one step, wakes the loop (a sleep that began just then would be too long), and waits until
