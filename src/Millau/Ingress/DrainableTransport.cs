@@ -15,6 +15,11 @@ internal sealed class DrainableTransport(IConnectionListenerFactory inner) : ICo
     private readonly List<Socket> _sockets = [];
     private int _open;
 
+    /// <summary>
+    /// How long clients whose connection has begun are waited for: it is theirs at once, or when a packet that got lost was sent again.
+    /// </summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Connections of clients that are open.</summary>
     public int OpenConnections => Volatile.Read(ref _open);
 
@@ -32,14 +37,18 @@ internal sealed class DrainableTransport(IConnectionListenerFactory inner) : ICo
         return listening;
     }
 
-    /// <summary>Stops accepting: new clients are refused, nobody is reset. Open connections go on.</summary>
+    /// <summary>
+    /// Stops accepting: new clients are refused, nobody is reset. Open connections go on. Whoever was accepted is among
+    /// <see cref="OpenConnections"/> when it returns.
+    /// </summary>
     public async Task StopAcceptingAsync()
     {
         Listener[] listeners;
         Socket[] sockets;
         lock (_lock) (listeners, sockets) = ([.. _listeners], [.. _sockets]);
-        await Task.WhenAll(sockets.Select(ListenGate.ShutAsync)).ConfigureAwait(false);
+        await Task.WhenAll(sockets.Select(s => ListenGate.ShutAsync(s, Patience))).ConfigureAwait(false);
         foreach (var listener in listeners) await listener.UnbindAsync().ConfigureAwait(false);
+        await Task.WhenAll(listeners.Select(l => l.AllAccepted)).WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private void Track(ConnectionContext connection)
@@ -50,14 +59,27 @@ internal sealed class DrainableTransport(IConnectionListenerFactory inner) : ICo
 
     private sealed class Listener(IConnectionListener inner, DrainableTransport owner) : IConnectionListener
     {
+        private readonly TaskCompletionSource _allAccepted = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private int _unbound;
 
         public EndPoint EndPoint => inner.EndPoint;
 
+        /// <summary>Ends when the last connection has been handed over: the server has asked once more, and there is none.</summary>
+        public Task AllAccepted => _allAccepted.Task;
+
         public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
         {
-            var connection = await inner.AcceptAsync(cancellationToken).ConfigureAwait(false);
-            if (connection is not null) owner.Track(connection);
+            ConnectionContext? connection = null;
+            try
+            {
+                connection = await inner.AcceptAsync(cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                // Counted before anybody can learn that it was the last.
+                if (connection is not null) owner.Track(connection);
+                else _allAccepted.TrySetResult();
+            }
             return connection;
         }
 

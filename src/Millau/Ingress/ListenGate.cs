@@ -1,49 +1,57 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Millau.Ingress;
 
 /// <summary>
-/// Closes a listening socket without resetting anybody. The kernel completes connections ahead of <c>accept</c>, and resets
-/// those that still wait there when the listener is closed: a client that was not refused, and whose request is lost.
+/// Closes a port without resetting anybody. The kernel completes connections ahead of <c>accept</c>, and resets those
+/// that still wait there when the listener is closed: a client that was not refused, and whose request is lost.
 /// </summary>
 /// <remarks>
-/// So the gate is shut first: a socket filter drops what asks for a new connection (such a client tries again after a
-/// second, and is refused then), while what the kernel has promised already is completed and accepted as before. Linux
-/// only; where the filter is not to be had the socket is closed as it is.
+/// So the gate is shut first: a listener that is bound to a network interface that does not exist is found by no packet that
+/// asks for a connection, and such a client is refused at once. Handshakes that are under way belong to no interface and
+/// are completed; they and what waits already are accepted as before. Linux only, from 5.7 on without any privilege; where it is not
+/// to be had the socket is closed as it is.
 /// </remarks>
 internal static class ListenGate
 {
-    private const int SolSocket = 1, SoAttachFilter = 26, IpProtoTcp = 6, TcpInfo = 11;
+    private const int SolSocket = 1, SoBindToIfIndex = 62, IpProtoTcp = 6, TcpInfo = 11;
+
+    // The kernel numbers interfaces from 1 on.
+    private const int NoInterface = int.MaxValue;
 
     // In a listener's TCP_INFO this field is the number of connections that wait to be accepted.
     private const int UnackedOffset = 24;
 
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
-    private const int MostPauses = 100;
+    // Column st of /proc/net/tcp: the final ACK of the client is awaited.
+    private const string SynReceived = "03";
 
-    // A TCP segment's flags are its byte 13. SYN: keep 0 bytes of it, which drops it; anything else: keep all.
-    private static readonly ulong[] DropSyn =
-    [
-        Instruction(0x30, 0, 0, 13), // load byte 13
-        Instruction(0x45, 0, 1, 0x02), // SYN set? next : the one after
-        Instruction(0x06, 0, 0, 0), // return 0
-        Instruction(0x06, 0, 0, uint.MaxValue), // return everything
-    ];
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
 
     /// <summary>
-    /// Lets no new connection begin, and waits until those that the kernel has completed are accepted: a second at most.
-    /// The accept loop must go on meanwhile. Real time, because it is the kernel that is waited for.
+    /// Lets no new connection begin, and waits until those that have begun are completed and accepted. The accept loop must
+    /// go on meanwhile.
     /// </summary>
-    public static async Task ShutAsync(Socket listener)
+    /// <param name="listener">Used, not closed.</param>
+    /// <param name="limit">How long at most: a client may never end its handshake. Real time, because it is the kernel that is waited for.</param>
+    public static async Task ShutAsync(Socket listener, TimeSpan limit)
     {
         try
         {
             if (!OperatingSystem.IsLinux()) return;
-            AttachFilter(listener);
-            // One pause at least: a handshake that is under way ends within it.
-            for (var i = 0; i == 0 || (i < MostPauses && Waiting(listener) > 0); i++)
+            var port = ((IPEndPoint)listener.LocalEndPoint!).Port;
+            Shut(listener);
+            var started = Stopwatch.GetTimestamp();
+            do
+            {
+                // Once at least: a packet may have found the listener just before.
                 await Task.Delay(Pause).ConfigureAwait(false);
+            }
+            // In the order in which a connection goes through them, so that none is missed.
+            while ((IsHandshaking(port) || Waiting(listener) > 0) && Stopwatch.GetElapsedTime(started) < limit);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
@@ -51,22 +59,11 @@ internal static class ListenGate
         }
     }
 
-    private static void AttachFilter(Socket listener)
+    private static void Shut(Socket listener)
     {
-        var code = GCHandle.Alloc(DropSyn, GCHandleType.Pinned);
-        try
-        {
-            // struct sock_fprog: a 16-bit length, padding to the size of a pointer, the pointer. The kernel copies the code.
-            Span<byte> program = stackalloc byte[2 * nint.Size];
-            program.Clear();
-            MemoryMarshal.Write(program, (ushort)DropSyn.Length);
-            MemoryMarshal.Write(program[nint.Size..], code.AddrOfPinnedObject());
-            listener.SetRawSocketOption(SolSocket, SoAttachFilter, program);
-        }
-        finally
-        {
-            code.Free();
-        }
+        Span<byte> index = stackalloc byte[sizeof(int)];
+        MemoryMarshal.Write(index, NoInterface);
+        listener.SetRawSocketOption(SolSocket, SoBindToIfIndex, index);
     }
 
     private static int Waiting(Socket listener)
@@ -75,14 +72,41 @@ internal static class ListenGate
         return listener.GetRawSocketOption(IpProtoTcp, TcpInfo, info) < info.Length ? 0 : MemoryMarshal.Read<int>(info[UnackedOffset..]);
     }
 
-    // struct sock_filter: 16 bits of code, 8 + 8 bits of jumps, 32 bits of operand, in the machine's byte order.
-    private static ulong Instruction(ushort code, byte ifTrue, byte ifFalse, uint operand)
+    private static bool IsHandshaking(int port) => IsHandshaking(port, "/proc/self/net/tcp") || IsHandshaking(port, "/proc/self/net/tcp6");
+
+    private static bool IsHandshaking(int port, string table)
     {
-        Span<byte> bytes = stackalloc byte[8];
-        MemoryMarshal.Write(bytes, code);
-        bytes[2] = ifTrue;
-        bytes[3] = ifFalse;
-        MemoryMarshal.Write(bytes[4..], operand);
-        return MemoryMarshal.Read<ulong>(bytes);
+        try
+        {
+            foreach (var line in File.ReadLines(table))
+            {
+                if (IsHandshaking(port, line)) return true;
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // No IPv6 here, or no /proc.
+        }
+        return false;
+    }
+
+    // "   0: 0100007F:1F90 0100007F:C350 03 …": number, own address and port, the peer's, state.
+    private static bool IsHandshaking(int port, ReadOnlySpan<char> line)
+    {
+        NextWord(ref line);
+        var local = NextWord(ref line);
+        NextWord(ref line);
+        return NextWord(ref line).SequenceEqual(SynReceived)
+            && int.TryParse(local[(local.LastIndexOf(':') + 1)..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var number)
+            && number == port;
+    }
+
+    private static ReadOnlySpan<char> NextWord(ref ReadOnlySpan<char> line)
+    {
+        line = line.TrimStart(' ');
+        var end = line.IndexOf(' ');
+        var word = end < 0 ? line : line[..end];
+        line = line[word.Length..];
+        return word;
     }
 }
