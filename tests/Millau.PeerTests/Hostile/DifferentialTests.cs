@@ -59,7 +59,7 @@ public class DifferentialTests
     private static async Task<string> SendAsync(int port, string bytes)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, port));
+        await socket.ConnectBlockingAsync(new IPEndPoint(IPAddress.Loopback, port));
         var sending = TrySendAsync(socket, Encoding.Latin1.GetBytes(bytes));
         var answer = new StringBuilder();
         var buffer = new byte[4096];

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Millau.Demo;
 using Millau.PeerTests.Support;
+using Millau.Tests.Shared;
 
 namespace Millau.PeerTests.Hostile;
 
@@ -29,7 +30,7 @@ public class FewDescriptorsTests
         {
             var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             clients.Add(socket);
-            await socket.ConnectAsync(new IPEndPoint(IPAddress.Loopback, ports[0]));
+            await socket.ConnectBlockingAsync(new IPEndPoint(IPAddress.Loopback, ports[0]));
         }
         var processor = Processor(few.Id);
         await Task.Delay(TimeSpan.FromSeconds(2));

@@ -107,13 +107,38 @@ public class NetworkFaultTests
     public async Task An_engine_whose_name_nobody_resolves_is_asked_for_again_and_again()
     {
         await using var network = await NetworkNamespace.CreateAsync();
-        var millau = network.Start(MillauBinary.FilePath, Place.Settings("tcp://engine.invalid:2375"));
+        var millau = network.StartMillau(Place.Settings("tcp://engine.invalid:2375"));
 
         await Until.TrueAsync(() => millau.Output.Contains("engine.invalid", StringComparison.Ordinal), "said");
         await Until.TrueAsync(async () => (await network.GetAsync("http://127.0.0.1:9100/")).Status == 503, "unhealthy");
         // It listens after five seconds without an Engine too.
         await Until.TrueAsync(async () => (await network.GetAsync(Url)).Status == 502, "says that nothing is routed");
         Assert.False(millau.HasEnded);
+    }
+
+    [Fact]
+    public async Task A_client_in_the_midst_of_its_handshake_when_millau_stops_is_served()
+    {
+        // Nothing but its first packet reaches Millau.
+        const string held = "127.46.0.7";
+        await using var place = await Place.CreateAsync();
+        await place.Network.FilterAsync("-p", "tcp", "-d", held, "--dport", "8080", "--tcp-flags", "SYN,ACK", "ACK", "-j", "DROP");
+
+        // In one program, as little time as possible passes until the handshake can go on: Millau waits a second for it.
+        var client = await place.Network.RunAsync("bash", "-c", $$"""
+            exec 3<>/dev/tcp/{{held}}/8080 || exit 10
+            ss -Htn state syn-recv sport = :8080 | grep -q {{held}} || exit 11
+            kill -TERM {{place.Millau.Id}}
+            for i in {1..1000}; do (exec 4<>/dev/tcp/127.0.0.1/8080) 2>/dev/null || break; sleep 0.002; done
+            kill -0 {{place.Millau.Id}} || exit 12
+            iptables -w -F
+            printf 'GET /text HTTP/1.1\r\nHost: app.test\r\n\r\n' >&3
+            timeout 20 cat <&3
+            """);
+
+        Assert.True(client.ExitCode == 0 && client.Output.StartsWith("HTTP/1.1 200 OK\r\n", StringComparison.Ordinal), $"{client}\n{place.Millau.Output}");
+        Assert.Contains("Connection: close\r\n", client.Output, StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(0, await place.Millau.WaitAsync());
     }
 
     private static async Task<TimeSpan> AllAreServedAsync(Place place, int requests, string what)
@@ -159,7 +184,7 @@ public class NetworkFaultTests
                 await Until.TrueAsync(() => echo.Output.Contains("listening", StringComparison.Ordinal), $"{address} listens: {echo.Output}");
                 StandInStack.Run(engine, service, address == First ? 1 : 2, address);
             }
-            var place = new Place(network, engine) { Millau = network.Start(MillauBinary.FilePath, Settings(engine.DockerHost)) };
+            var place = new Place(network, engine) { Millau = network.StartMillau(Settings(engine.DockerHost)) };
             await Until.TrueAsync(() => place.Millau.Output.Split("instance up").Length == 3, $"both instances are up: {place.Millau.Output}");
             for (var i = 0; i < 4; i++) Assert.Equal(200, (await network.GetAsync(Url)).Status);
             return place;

@@ -138,7 +138,7 @@ internal sealed class SoakLoad(MillauBinary millau, int rate) : IDisposable
     private async Task<Socket> ConnectAsync()
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(IPAddress.Loopback, millau.Http);
+        await socket.ConnectBlockingAsync(new IPEndPoint(IPAddress.Loopback, millau.Http));
         return socket;
     }
 

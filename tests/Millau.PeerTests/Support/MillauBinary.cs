@@ -45,6 +45,14 @@ internal sealed class MillauBinary : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// What starts it as the image does, without any capability, also where the tests are run by root; words to which arguments may be
+    /// added. The user stays the same, for whom the files of the tests are.
+    /// </summary>
+    public static string[] Command => Environment.IsPrivilegedProcess
+        ? ["setpriv", "--inh-caps=-all", "--bounding-set=-all", FilePath]
+        : [FilePath];
+
     /// <summary>The top of the checkout.</summary>
     public static string Root { get; } = FindRoot();
 
@@ -72,7 +80,7 @@ internal sealed class MillauBinary : IAsyncDisposable
         foreach (var (name, value) in environment)
             settings[name] = value;
         int Port(string name) => int.Parse(settings[name]!, CultureInfo.InvariantCulture);
-        var millau = new MillauBinary(Tool.Start(FilePath, [], settings, isRead), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
+        var millau = new MillauBinary(Tool.Start(Command[0], Command[1..], settings, isRead), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
         try
         {
             using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };

@@ -31,6 +31,10 @@ internal sealed class NetworkNamespace : IAsyncDisposable
         return tool;
     }
 
+    /// <summary>Starts Millau in it, without any capability.</summary>
+    public Tool StartMillau(IReadOnlyDictionary<string, string?> environment) =>
+        Start(MillauBinary.Command[0], environment, MillauBinary.Command[1..]);
+
     /// <summary>Runs a program in it to its end.</summary>
     public Task<ToolResult> RunAsync(string program, params string[] args) => Tool.RunAsync("ip", ["netns", "exec", _name, program, .. args]);
 

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Time.Testing;
+using Millau.Tests.Shared;
 
 namespace Millau.Tests.Wire;
 
@@ -57,7 +58,7 @@ public class DrainTests
                     using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
                     try
                     {
-                        await socket.ConnectAsync(proxy.EndPoint);
+                        await socket.ConnectBlockingAsync(proxy.EndPoint);
                     }
                     catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused)
                     {

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
+using Millau.Tests.Shared;
 
 namespace Millau.Tests.Wire;
 
@@ -31,8 +32,7 @@ internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) :
     {
         var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         if (receiveBuffer is { } size) socket.ReceiveBufferSize = size;
-        using var deadline = new CancellationTokenSource(Deadline);
-        await socket.ConnectAsync(endPoint, deadline.Token);
+        await socket.ConnectBlockingAsync(endPoint);
         return new ScriptedConnection(socket);
     }
 
