@@ -50,14 +50,16 @@ internal sealed class Screen(TextWriter output, bool colours)
             set => throw new NotSupportedException();
         }
 
-        // The logger writes one whole line at a time: its date, a space, the level, the message.
+        // The logger writes whole lines, all that have come at once: the date, a space, the level, the message.
         public override void Write(ReadOnlySpan<byte> buffer)
         {
             if (!screen.IsLogShown)
                 return;
-            var line = Encoding.UTF8.GetString(buffer).TrimEnd('\n');
-            var message = line[(line.IndexOf(' ') + 1)..];
-            screen.Write("  millau   ", message, message.StartsWith("INFO", StringComparison.Ordinal) ? Dim : Yellow);
+            foreach (var line in Encoding.UTF8.GetString(buffer).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            {
+                var message = line[(line.IndexOf(' ') + 1)..];
+                screen.Write("  millau   ", message, message.StartsWith("INFO", StringComparison.Ordinal) ? Dim : Yellow);
+            }
         }
 
         public override void Write(byte[] buffer, int offset, int count) => Write(buffer.AsSpan(offset, count));

@@ -93,6 +93,17 @@ public class DemoTests
         Assert.Contains("green.2.", output.Visits("company.com/api/"));
     }
 
+    [Fact]
+    public void Lines_of_a_log_that_come_together_are_shown_one_by_one()
+    {
+        var output = new Output();
+        using var log = new Screen(output, colours: false).Log();
+
+        log.Write("2026-11-30T00:00:00.000Z INFO  one\n2026-11-30T00:00:00.001Z WARN  two a=b\n"u8);
+
+        Assert.Equal(["  millau   INFO  one", "  millau   WARN  two a=b"], output.Lines);
+    }
+
     private static async Task<List<Answer>> RunAsync(HttpClient client, string line, int times = 1)
     {
         var command = Regex.Match(line, @"^  curl (?:-i )?(?:-H 'Host: (?<host>[^']+)' )?(?<address>localhost:\d+/\S*) +# ");
