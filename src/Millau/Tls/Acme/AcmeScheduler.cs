@@ -9,7 +9,7 @@ namespace Millau.Tls.Acme;
 /// Automatic HTTPS: one loop that knows what is wanted and what there is, has the difference made, and renews. Whatever waits
 /// for the CA runs beside it and reports to its mailbox; serving waits for nothing here.
 /// <list type="number">
-/// <item>Take the news: names wanted, certificates had, failures.</item>
+/// <item>Take the news: names wanted, certificates had, failures. Then look at the clock, once a round.</item>
 /// <item>Plan: what is missing or due, and not waiting after a failure.</item>
 /// <item>Open the account if there is something to do: that also shows by how much our clock is wrong.</item>
 /// <item>Start orders, a few at once; ask for suggested renewals.</item>
@@ -47,6 +47,7 @@ internal sealed class AcmeScheduler
     private readonly Channel<AcmeNews> _news = Channel.CreateUnbounded<AcmeNews>(new() { SingleReader = true });
     private readonly Dictionary<PlannedOrder, HashSet<string>> _running = new(ReferenceEqualityComparer.Instance);
     private readonly List<Task> _tasks = [];
+    private readonly Queue<AcmeNews> _arrived = new();
     private ImmutableArray<ServiceNames> _wanted = [];
     private AcmeSession? _session;
     private long _sessionSince;
@@ -57,6 +58,12 @@ internal sealed class AcmeScheduler
     private bool _accountWasLost;
     private long _storeTried;
     private volatile AcmeStatus _status;
+
+    /// <summary>
+    /// The time of this round. One for all that it does: a wait that was on when orders were planned and over when the sleep
+    /// is measured would be slept through.
+    /// </summary>
+    private DateTimeOffset _now;
 
     /// <param name="client">The CA. Used, not disposed.</param>
     /// <param name="challenges">Where challenges are answered from.</param>
@@ -84,16 +91,6 @@ internal sealed class AcmeScheduler
     /// <summary>How everything stands. May be read by anybody at any time.</summary>
     public AcmeStatus Status => _status;
 
-    /// <summary>Our clock, or the CA's where ours is wrong.</summary>
-    private DateTimeOffset Now
-    {
-        get
-        {
-            var clock = _client.Clock;
-            return _time.GetUtcNow() + (clock.Duration() > ClockTolerance ? clock : TimeSpan.Zero);
-        }
-    }
-
     /// <summary>Makes a catalog's hosts what is wanted. Returns at once.</summary>
     public void Apply(ServiceCatalog catalog) => _news.Writer.TryWrite(new AcmeNews.Wanted(AcmeNames.Of(catalog)));
 
@@ -115,7 +112,7 @@ internal sealed class AcmeScheduler
                 try
                 {
                     // 1.
-                    while (_news.Reader.TryRead(out var news)) Take(news);
+                    TakeNews();
                     // 2. to 4.
                     Work(cancellation);
                     // 5.
@@ -138,6 +135,21 @@ internal sealed class AcmeScheduler
         _account.Dispose();
     }
 
+    private void TakeNews()
+    {
+        while (_news.Reader.TryRead(out var arrived)) _arrived.Enqueue(arrived);
+        // Afterwards, so that what an answer showed of the clocks counts from that answer on.
+        _now = LookAtClock();
+        while (_arrived.TryDequeue(out var news)) Take(news);
+    }
+
+    /// <summary>Our clock, or the CA's where ours is wrong.</summary>
+    private DateTimeOffset LookAtClock()
+    {
+        var clock = _client.Clock;
+        return _time.GetUtcNow() + (clock.Duration() > ClockTolerance ? clock : TimeSpan.Zero);
+    }
+
     private void Take(AcmeNews news)
     {
         switch (news)
@@ -149,7 +161,7 @@ internal sealed class AcmeScheduler
                 _isOpening = false;
                 _session = opened.Session;
                 _sessionSince = _time.GetTimestamp();
-                LookAtClock();
+                CompareClocks();
                 break;
             case AcmeNews.CaFailed failed:
                 TakeCaFailure(failed.Fault);
@@ -175,7 +187,7 @@ internal sealed class AcmeScheduler
 
     private void TakeCertificate(AcmeNews.Issued issued)
     {
-        if (_book.Add(issued.Names, issued.Pem, issued.Challenge, Now, out var problem) is not { } held)
+        if (_book.Add(issued.Names, issued.Pem, issued.Challenge, _now, out var problem) is not { } held)
         {
             foreach (var name in issued.Names) TakeFailure(name, problem, null, issued.Challenge);
             return;
@@ -188,7 +200,7 @@ internal sealed class AcmeScheduler
 
     private void TakeFailure(string name, string error, TimeSpan? retryAfter, ChallengeKind challenge)
     {
-        var wait = _book.Fail(name, error, retryAfter, Now);
+        var wait = _book.Fail(name, error, retryAfter, _now);
         Log.AcmeNameFailed(_log, name, AcmeOrder.NameOf(challenge), error, wait.Failures, wait.Seconds);
     }
 
@@ -208,8 +220,8 @@ internal sealed class AcmeScheduler
             }
         }
         // Orders that run side by side fail for one reason: it counts once.
-        if (_book.CaWait is { } current && current.Until > Now && fault.RetryAfter is null) return;
-        var wait = _book.FailCa(fault, Now);
+        if (_book.CaWait is { } current && current.Until > _now && fault.RetryAfter is null) return;
+        var wait = _book.FailCa(fault, _now);
         Log.AcmeAuthorityFailed(_log, _options.Directory.Host, fault.Text, wait.Failures, wait.Seconds);
     }
 
@@ -218,14 +230,13 @@ internal sealed class AcmeScheduler
         var (held, window, check, explanation) = suggested;
         var before = held.Suggested;
         // What the CA said last holds until it says something else.
-        var now = Now;
-        _book.Suggest(held, window is not null ? window with { NextCheck = now + check }
-            : (before ?? new RenewalState(default, default, default)) with { NextCheck = now + check });
+        _book.Suggest(held, window is not null ? window with { NextCheck = _now + check }
+            : (before ?? new RenewalState(default, default, default)) with { NextCheck = _now + check });
         if (window is not null && (before?.Start != window.Start || before.End != window.End))
             Log.AcmeRenewalSuggested(_log, string.Join(',', held.Names), held.RenewAt, explanation ?? "none");
     }
 
-    private void LookAtClock()
+    private void CompareClocks()
     {
         var isWrong = _client.Clock.Duration() > ClockTolerance;
         if (isWrong && !_clockWasWrong) Log.AcmeClockWrong(_log, _client.Clock, _options.Directory.Host);
@@ -235,7 +246,7 @@ internal sealed class AcmeScheduler
     private void Work(CancellationToken cancellation)
     {
         _tasks.RemoveAll(t => t.IsCompleted);
-        if (_book.CaWait is { } wait && wait.Until > Now) return;
+        if (_book.CaWait is { } wait && wait.Until > _now) return;
         var orders = Plan();
         var asks = _isAsking ? [] : ToAskFor();
         if ((orders.IsEmpty || _running.Count >= MaxOrders) && asks.Count == 0) return;
@@ -256,11 +267,10 @@ internal sealed class AcmeScheduler
 
     private ImmutableArray<PlannedOrder> Plan()
     {
-        var now = Now;
         var busy = _running.Values.SelectMany(n => n).ToHashSet(StringComparer.Ordinal);
         var plan = RenewalPlan.Make(_wanted, _book.BestByName(),
-            name => !busy.Contains(name) && !(_book.WaitOf(name)?.Until > now) && !_isCovered(name),
-            held => held.IsDueAt(now, _time), now, AcmeNames.MostNames(_options.Profile));
+            name => !busy.Contains(name) && !(_book.WaitOf(name)?.Until > _now) && !_isCovered(name),
+            held => held.IsDueAt(_now, _time), _now, AcmeNames.MostNames(_options.Profile));
         // Those who never failed first, then what serves nothing yet.
         return [.. plan.OrderBy(o => o.Names.Max(_book.FailuresOf)).ThenBy(o => o.Replaces?.NotAfter ?? default)];
     }
@@ -312,10 +322,9 @@ internal sealed class AcmeScheduler
 
     private List<HeldCertificate> ToAskFor()
     {
-        var now = Now;
         var best = _book.BestByName();
         return [.. _wanted.SelectMany(w => w.Names).Select(n => best.GetValueOrDefault(n)).OfType<HeldCertificate>().Distinct()
-            .Where(h => h.RenewalId is not null && !(h.Suggested?.NextCheck > now))];
+            .Where(h => h.RenewalId is not null && !(h.Suggested?.NextCheck > _now))];
     }
 
     private async Task AskAsync(List<HeldCertificate> certificates, AcmeSession session, CancellationToken cancellation)
@@ -388,10 +397,9 @@ internal sealed class AcmeScheduler
     /// <summary>Until the next thing that comes with time alone.</summary>
     private TimeSpan UntilNext()
     {
-        var now = Now;
-        var next = now + LongestSleep;
-        if (_store.HasUnwritten) Earlier(now + StoreRetry);
-        if (_book.CaWait is { } ca && ca.Until > now)
+        var next = _now + LongestSleep;
+        if (_store.HasUnwritten) Earlier(_now + StoreRetry);
+        if (_book.CaWait is { } ca && ca.Until > _now)
         {
             Earlier(ca.Until);
         }
@@ -401,13 +409,13 @@ internal sealed class AcmeScheduler
             foreach (var name in _wanted.SelectMany(w => w.Names).Where(n => !_isCovered(n)))
             {
                 var held = best.GetValueOrDefault(name);
-                if (_book.WaitOf(name) is { } wait && wait.Until > now) Earlier(wait.Until);
+                if (_book.WaitOf(name) is { } wait && wait.Until > _now) Earlier(wait.Until);
                 else if (held is not null) Earlier(held.RenewAt);
                 if (held is { RenewalId: not null, Suggested: { } suggested }) Earlier(suggested.NextCheck);
             }
         }
         // What is due now and was not done waits for something that will report.
-        return next - now is var sleep && sleep < ShortestSleep ? ShortestSleep : sleep;
+        return next - _now is var sleep && sleep < ShortestSleep ? ShortestSleep : sleep;
 
         void Earlier(DateTimeOffset other)
         {
@@ -420,7 +428,6 @@ internal sealed class AcmeScheduler
 
     private void PublishStatus()
     {
-        var now = Now;
         var best = _book.BestByName();
         var busy = _running.Values.SelectMany(n => n).ToHashSet(StringComparer.Ordinal);
         var names = from service in _wanted
@@ -430,7 +437,7 @@ internal sealed class AcmeScheduler
                     let wait = _book.WaitOf(name)
                     select new AcmeNameStatus(name, service.Service, StateOf(name, held, wait), held?.NotAfter, held?.RenewAt,
                         wait?.Failures ?? 0, wait?.Error ?? "", wait?.Until);
-        var ca = _book.CaWait is { } current && current.Until > now ? current : null;
+        var ca = _book.CaWait is { } current && current.Until > _now ? current : null;
         _status = new AcmeStatus(_options.Directory.AbsoluteUri, [.. names],
             [.. _book.Held.OrderBy(h => h.Names[0], StringComparer.Ordinal).Select(h => new AcmeCertificateStatus(
                 h.Names, h.Certificate.NotBefore, h.NotAfter, h.RenewAt, h.Suggested is { } s && s.Start != default, h.Suggested?.NextCheck))])
@@ -445,7 +452,7 @@ internal sealed class AcmeScheduler
             _isCovered(name) ? AcmeNameState.Covered
             : busy.Contains(name) ? AcmeNameState.Ordering
             : wait is not null ? AcmeNameState.Failed
-            : held is not null && held.NotAfter > now && !held.IsDueAt(now, _time) ? AcmeNameState.Good
+            : held is not null && held.NotAfter > _now && !held.IsDueAt(_now, _time) ? AcmeNameState.Good
             : AcmeNameState.Ordering;
     }
 }

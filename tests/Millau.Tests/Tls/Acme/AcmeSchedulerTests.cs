@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Tests.Wire;
 using Millau.Tls.Acme;
@@ -53,6 +54,26 @@ public sealed class AcmeSchedulerTests : IDisposable
         ca.Fails = _ => null;
         await run.PassAsync(TimeSpan.FromDays(1.1), () => run["bad.com"].State == AcmeNameState.Good, "mended");
         Assert.Equal("", run["bad.com"].Error);
+    }
+
+    [Fact]
+    public async Task A_wait_that_ends_in_the_midst_of_a_round_is_not_slept_through()
+    {
+        var time = new RecordedSleeps(_time.GetUtcNow());
+        await using var ca = await ScriptedCa.StartAsync(time);
+        ca.Fails = _ => "no";
+        await using var run = new AcmeRun(ca, time, _data);
+        run.Want(("shop", ["bad.com"]));
+        await run.UntilAsync("bad.com", AcmeNameState.Failed);
+
+        // The first look at the clock sees the wait still on, each other one sees it over.
+        time.Advance(run["bad.com"].NextTry!.Value - time.GetUtcNow() - TimeSpan.FromMilliseconds(5));
+        time.AutoAdvanceAmount = TimeSpan.FromMilliseconds(10);
+        time.Sleeps.Clear();
+        run.Want(("shop", ["bad.com", "intern"]));
+        await run.UntilAsync(() => !time.Sleeps.IsEmpty, "a round has ended");
+
+        Assert.InRange(time.Sleeps.First(), TimeSpan.Zero, TimeSpan.FromMinutes(1));
     }
 
     [Fact]
@@ -317,5 +338,17 @@ public sealed class AcmeSchedulerTests : IDisposable
 
         Assert.Equal(3, again.Log.Count("acme file cannot be used"));
         Assert.Equal(2, ca.Orders.Count);
+    }
+
+    /// <summary>A clock of the test that keeps how long it was asked to wait.</summary>
+    private sealed class RecordedSleeps(DateTimeOffset start) : FakeTimeProvider(start)
+    {
+        public ConcurrentQueue<TimeSpan> Sleeps { get; } = new();
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            Sleeps.Enqueue(dueTime);
+            return base.CreateTimer(callback, state, dueTime, period);
+        }
     }
 }
