@@ -64,10 +64,10 @@ public sealed class TlsTests : IDisposable
         var report = Path.Combine(Path.GetDirectoryName(_authority.FilePath)!, "testssl.json");
 
         // Protocols, kinds of ciphers, the server's preferences: the quick part. What an authority would have to add to its
-        // certificates, such as OCSP, is no matter of Millau's.
+        // certificates, such as OCSP, is no matter of Millau's. Nor is whether testssl's own OpenSSL finds an engine for GOST, which it warns of.
         var run = await Tool.RunAsync("testssl",
             ["--quiet", "--color", "0", "--warnings", "off", "-p", "-s", "-P", "--ip", "127.0.0.1", "--jsonfile", report, $"app.test:{millau.Https}"],
-            deadline: TimeSpan.FromMinutes(10));
+            deadline: TimeSpan.FromMinutes(10), environment: new Dictionary<string, string?> { ["NO_ENGINE"] = "true" });
 
         Assert.True(File.Exists(report), run.Output + run.Error);
         using var findings = JsonDocument.Parse(await File.ReadAllTextAsync(report));
