@@ -20,6 +20,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     private const int Quiet = 0;
     private const int Ready = 1;
     private const int Armed = 2;
+    private const int Awaited = 3;
 
     /// <summary>Nothing can be received, or sent, at the moment.</summary>
     public const int WouldBlock = -Native.EAGAIN;
@@ -31,8 +32,11 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     private int _writable;
     private volatile bool _hungUp;
     private bool _mayHaveMore;
-    private bool _wakeReader;
-    private bool _wakeWriter;
+    private ReadinessWait? _readWait;
+    private ReadinessWait? _writeWait;
+    private volatile bool _neverBlocks;
+    private int _wakeReader;
+    private int _wakeWriter;
     private int _closed;
 
     /// <summary>Its place in the loop's table; touched under the loop's lock alone.</summary>
@@ -61,9 +65,8 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         const uint ended = Native.ReadHangUp | Native.HangUp | Native.Error;
         // Set first: what is woken tries until it sees the end itself, for no further edge will come.
         if ((events & ended) != 0) _hungUp = true;
-        if ((events & (Native.Out | Native.HangUp | Native.Error)) != 0
-            && Interlocked.Exchange(ref _writable, Ready) == Armed) OnWritable();
-        if ((events & (Native.In | ended)) != 0 && Interlocked.Exchange(ref _readable, Ready) == Armed) OnReadable();
+        if ((events & (Native.Out | Native.HangUp | Native.Error)) != 0) WakeWriter(Interlocked.Exchange(ref _writable, Ready));
+        if ((events & (Native.In | ended)) != 0) WakeReader(Interlocked.Exchange(ref _readable, Ready));
         if ((events & ended) != 0) OnPeerEnded(wholly: (events & (Native.HangUp | Native.Error)) != 0);
     }
 
@@ -78,16 +81,16 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         if (reset) socket.Close(0);
         else socket.Dispose();
         // From here on nobody can arm: each try is answered by the failure.
-        _wakeWriter = Interlocked.Exchange(ref _writable, Ready) == Armed;
-        _wakeReader = Interlocked.Exchange(ref _readable, Ready) == Armed;
-        if (_wakeWriter || _wakeReader) loop.PostClosed(this);
+        _wakeWriter = Interlocked.Exchange(ref _writable, Ready);
+        _wakeReader = Interlocked.Exchange(ref _readable, Ready);
+        if (_wakeWriter is Armed or Awaited || _wakeReader is Armed or Awaited) loop.PostClosed(this);
     }
 
     /// <summary>Called by the loop after <see cref="Close"/>.</summary>
     public void WakeClosed()
     {
-        if (_wakeWriter) OnWritable();
-        if (_wakeReader) OnReadable();
+        WakeWriter(_wakeWriter);
+        WakeReader(_wakeReader);
     }
 
     /// <summary>There is more to receive, the end, or a failure. Called once for each successful <see cref="TryArmRead"/>.</summary>
@@ -114,6 +117,23 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
 
     /// <inheritdoc cref="TryDisarmRead"/>
     public bool TryDisarmWrite() => Interlocked.CompareExchange(ref _writable, Quiet, Armed) == Armed;
+
+    /// <summary>
+    /// Waits until it is worth trying to receive: there is more, the end, or a failure. Goes on on the loop, in place of
+    /// <see cref="OnReadable"/>. To be awaited at once.
+    /// </summary>
+    public ValueTask WaitReadable()
+    {
+        var pending = (_readWait ??= new ReadinessWait()).Begin();
+        return Interlocked.CompareExchange(ref _readable, Awaited, Quiet) == Quiet ? pending : default;
+    }
+
+    /// <summary>The same for sending, in place of <see cref="OnWritable"/>.</summary>
+    public ValueTask WaitWritable()
+    {
+        var pending = (_writeWait ??= new ReadinessWait()).Begin();
+        return Interlocked.CompareExchange(ref _writable, Awaited, Quiet) == Quiet ? pending : default;
+    }
 
     /// <summary>
     /// What is known without asking the kernel: a call to receive would find something. It spares the call that finds
@@ -181,6 +201,47 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         {
             for (var i = 0; i < count; i++) _pins[i].Dispose();
         }
+    }
+
+    /// <summary>Receives into a pipe, which must be empty, as <see cref="Receive"/> does into memory.</summary>
+    /// <param name="pipe">The caller's.</param>
+    /// <param name="most">Bytes.</param>
+    public int SpliceTo(SplicePipe pipe, int most)
+    {
+        Volatile.Write(ref _readable, Quiet);
+        Interlocked.MemoryBarrier();
+        if (!TryHold(out var descriptor)) return -Native.ECONNRESET;
+        var received = NeverBlocks(descriptor) ? pipe.Fill(descriptor, most) : -Native.EINVAL;
+        _handle.DangerousRelease();
+        // Fewer bytes than asked for may as well mean that the pipe has no more places.
+        _mayHaveMore = received > 0;
+        if (received == WouldBlock) _hungUp = false;
+        return received;
+    }
+
+    /// <summary>Sends what is in a pipe, which must not be empty, as far as the kernel takes it; as <see cref="Send(ReadOnlySpan{byte})"/>.</summary>
+    public int SpliceFrom(SplicePipe pipe)
+    {
+        Volatile.Write(ref _writable, Quiet);
+        Interlocked.MemoryBarrier();
+        if (!TryHold(out var descriptor)) return -Native.EPIPE;
+        var sent = NeverBlocks(descriptor) ? pipe.Drain(descriptor) : -Native.EINVAL;
+        _handle.DangerousRelease();
+        return sent;
+    }
+
+    private bool NeverBlocks(int descriptor) => _neverBlocks || (_neverBlocks = Native.SetNonBlocking(descriptor));
+
+    private void WakeReader(int was)
+    {
+        if (was == Armed) OnReadable();
+        else if (was == Awaited) _readWait!.End();
+    }
+
+    private void WakeWriter(int was)
+    {
+        if (was == Armed) OnWritable();
+        else if (was == Awaited) _writeWait!.End();
     }
 
     // Keeps the number from being closed, and given to another socket, in the middle of a call.

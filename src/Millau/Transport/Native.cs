@@ -9,15 +9,18 @@ internal static unsafe partial class Native
 {
     public const uint In = 0x1, Out = 0x4, Error = 0x8, HangUp = 0x10, ReadHangUp = 0x2000, EdgeTriggered = 1u << 31;
 
-    public const int EINTR = 4, EAGAIN = 11, EPIPE = 32, ECONNRESET = 104;
+    public const int EPERM = 1, EINTR = 4, EAGAIN = 11, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ECONNRESET = 104;
 
-    private const int EPERM = 1, ENOMEM = 12, EACCES = 13, ENFILE = 23, EMFILE = 24, EADDRINUSE = 98, EADDRNOTAVAIL = 99,
+    private const int ENOMEM = 12, EACCES = 13, ENFILE = 23, EMFILE = 24, EADDRINUSE = 98, EADDRNOTAVAIL = 99,
         ENETDOWN = 100, ENETUNREACH = 101, ECONNABORTED = 103, ENOBUFS = 105, ETIMEDOUT = 110, ECONNREFUSED = 111,
         EHOSTUNREACH = 113, EINPROGRESS = 115;
 
     private const int SolSocket = 1, SoError = 4;
     private const int EpollCloseOnExec = 0x80000, EventNonBlocking = 0x80800, ControlAdd = 1;
     private const int DontWait = 0x40, NoSignal = 0x4000;
+    private const int PipeFlags = 0x80800, SetFlags = 4, NonBlocking = 0x800, SetPipeSize = 1031, GetPipeSize = 1032;
+    private const uint SpliceMove = 1, SpliceDontWait = 2;
+    private const int SigPipe = 13, Ignore = 1;
 
     /// <summary>One event as the kernel writes it: packed on x86-64, aligned elsewhere.</summary>
     public static readonly int EventSize = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
@@ -157,6 +160,45 @@ internal static unsafe partial class Native
         _ => SocketError.SocketError,
     };
 
+    /// <summary>A new pipe whose ends do not block. False if there is none to be had.</summary>
+    public static bool CreatePipe(out int readEnd, out int writeEnd)
+    {
+        // A splice cannot ask for an error instead of the signal, as a send can. The runtime ignores it already; others might not.
+        _ = signal(SigPipe, Ignore);
+        var ends = stackalloc int[2];
+        var done = pipe2(ends, PipeFlags) == 0;
+        (readEnd, writeEnd) = done ? (ends[0], ends[1]) : (-1, -1);
+        return done;
+    }
+
+    /// <summary>Asks that a pipe holds so many bytes; how many it holds now.</summary>
+    public static int SetPipeCapacity(int pipe, int bytes)
+    {
+        var capacity = fcntl(pipe, SetPipeSize, bytes);
+        return capacity >= 0 ? capacity : fcntl(pipe, GetPipeSize, 0);
+    }
+
+    /// <summary>
+    /// Sees to it that no call with the socket waits. Calls with a flag of their own do not need it; a splice has one for the
+    /// pipe alone.
+    /// </summary>
+    public static bool SetNonBlocking(int socket) => fcntl(socket, SetFlags, NonBlocking) == 0;
+
+    /// <summary>
+    /// Moves bytes between a pipe and a socket, which both must not block: their number, 0 at the end of what they come from, or
+    /// the negative error number.
+    /// </summary>
+    public static int Splice(int from, int to, int most)
+    {
+        while (true)
+        {
+            var moved = splice(from, null, to, null, (nuint)most, SpliceMove | SpliceDontWait);
+            if (moved >= 0) return (int)moved;
+            var error = Marshal.GetLastSystemError();
+            if (error != EINTR) return -error;
+        }
+    }
+
     /// <summary>Makes the descriptor of <see cref="CreateEvent"/> readable.</summary>
     public static void Signal(int descriptor)
     {
@@ -189,6 +231,18 @@ internal static unsafe partial class Native
 
     [LibraryImport("libc")]
     private static partial int connect(int descriptor, byte* address, uint length);
+
+    [LibraryImport("libc")]
+    private static partial int pipe2(int* ends, int flags);
+
+    [LibraryImport("libc")]
+    private static partial int fcntl(int descriptor, int command, int argument);
+
+    [LibraryImport("libc")]
+    private static partial nint splice(int from, long* fromOffset, int to, long* toOffset, nuint length, uint flags);
+
+    [LibraryImport("libc")]
+    private static partial nint signal(int number, nint handler);
 
     [LibraryImport("libc")]
     private static partial nint write(int descriptor, void* buffer, nuint length);
