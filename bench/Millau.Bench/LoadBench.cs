@@ -30,13 +30,13 @@ internal sealed record Sample(string Proxy, int Round, WrkResult Wrk, double Mic
 internal static class LoadBench
 {
     /// <summary>Proxies start anew for each workload, so that no memory figure carries over from another.</summary>
-    public static IReadOnlyList<Sample> Run(Workload workload, Origin origin, EngineStandIn engine, Options options, List<string> problems)
+    public static IReadOnlyList<Sample> Run(Workload workload, int originPort, EngineStandIn engine, Options options, List<string> problems)
     {
         var proxies = new List<RunningProxy>();
         try
         {
             foreach (var kind in ProxyKind.For(workload, options))
-                if (TryStart(kind, workload, origin, engine, options, problems) is { } proxy)
+                if (TryStart(kind, workload, originPort, engine, options, problems) is { } proxy)
                     proxies.Add(proxy);
 
             var samples = new List<Sample>();
@@ -58,11 +58,11 @@ internal static class LoadBench
         }
     }
 
-    private static RunningProxy? TryStart(ProxyKind kind, Workload workload, Origin origin, EngineStandIn engine, Options options, List<string> problems)
+    private static RunningProxy? TryStart(ProxyKind kind, Workload workload, int originPort, EngineStandIn engine, Options options, List<string> problems)
     {
         try
         {
-            var proxy = RunningProxy.Start(kind, workload, origin.Port, engine, options);
+            var proxy = RunningProxy.Start(kind, workload, originPort, engine, options);
             try
             {
                 Check.AnswersRightly(proxy, workload);

@@ -1,6 +1,6 @@
 namespace Millau.Bench;
 
-/// <summary>What every proxy forwards to: an nginx on the load's cores.</summary>
+/// <summary>What every proxy forwards to, uploads aside: an nginx on the load's cores.</summary>
 internal sealed class Origin : IDisposable
 {
     private readonly RunningProcess _process;

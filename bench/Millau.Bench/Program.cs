@@ -40,15 +40,18 @@ if (loads.Count > 0 || withOrigin.Any(options.Workloads.Contains))
 {
     using var origin = Origin.Start(options);
     await using var engine = await EngineStandIn.StartAsync(origin.Port);
+    using var uploads = new UploadOrigin();
+    await using var engineOfUploads = await EngineStandIn.StartAsync(uploads.Port);
     foreach (var workload in loads)
     {
+        var (port, itsEngine) = workload.UploadBytes > 0 ? (uploads.Port, engineOfUploads) : (origin.Port, engine);
         if (options.CountSystemCalls)
         {
-            SystemCallBench.Run(workload, origin, engine, options, report, problems);
+            SystemCallBench.Run(workload, port, itsEngine, options, report, problems);
             continue;
         }
         Console.Error.Write($"{workload.Name} ");
-        var samples = LoadBench.Run(workload, origin, engine, options, problems);
+        var samples = LoadBench.Run(workload, port, itsEngine, options, problems);
         report.Load(workload, samples, options);
         figures.Begin(workload.Name);
         foreach (var sample in samples) sample.AddTo(figures, workload.Name, sample.Proxy);

@@ -11,7 +11,7 @@ internal static class SystemCallBench
 {
     private const int Seconds = 5;
 
-    public static void Run(Workload workload, Origin origin, EngineStandIn engine, Options options, Report report, List<string> problems)
+    public static void Run(Workload workload, int originPort, EngineStandIn engine, Options options, Report report, List<string> problems)
     {
         report.Line($"### {workload.Name}: system calls a request (strace, failed ones in brackets)");
         report.Line();
@@ -21,7 +21,7 @@ internal static class SystemCallBench
         {
             try
             {
-                using var proxy = RunningProxy.Start(kind, workload, origin.Port, engine, options);
+                using var proxy = RunningProxy.Start(kind, workload, originPort, engine, options);
                 Wrk.Run(workload, proxy, 1, options.LoadCores, options.Directory);
                 report.Line(Count(proxy, workload, options));
             }
