@@ -244,7 +244,9 @@ internal sealed class EngineStandIn : IAsyncDisposable
                 case "/version":
                     return WriteAsync(context, new JsonObject { ["ApiVersion"] = ApiVersion.ToString() });
                 case "/services":
-                    return WriteAsync(context, List(Services.Select(s => s.ToJson())));
+                    var ids = Filter(context, "id");
+                    return WriteAsync(context, List(Services.Where(s => ids.Count == 0 || ids.Exists(id => s.Id.StartsWith(id, StringComparison.Ordinal)))
+                        .Select(s => s.ToJson())));
                 case "/tasks":
                     var wanted = Filter(context, "service");
                     return wanted.Find(id => !Services.Exists(s => s.Id == id)) is { } unknown

@@ -19,8 +19,8 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
     private readonly StopClock _stops = new(options.Timing.StopNotice);
     private ServiceCatalog? _last;
 
-    /// <summary>The catalog will change though nothing else does.</summary>
-    public bool IsTimeRunning => _stops.IsRunning;
+    /// <summary>When the catalog will change though nothing else does; null if it will not.</summary>
+    public TimeSpan? NextChange => _stops.NextEnd;
 
     /// <summary>The catalog of now, or null when it is the same as the one before.</summary>
     public ServiceCatalog? Build(IEnumerable<FoundService> found, Reach reach, ContainerNews news, TimeSpan now)

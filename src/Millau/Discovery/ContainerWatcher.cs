@@ -34,6 +34,9 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
     /// <summary>Set when a read found a container come or gone; the loop asks whether an event had said so.</summary>
     public bool FoundChange { get; private set; }
 
+    /// <summary>The last read followed an event, or showed something else than the one before.</summary>
+    public bool HasChanged { get; private set; }
+
     public void OnConnected() => _due = TimeSpan.Zero;
 
     public void OnContainerEvent(TimeSpan now)
@@ -69,13 +72,13 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
         EngineAnswer<List<ContainerModel?>> answer, ContainerNews news, TimeSpan started, TimeSpan now)
     {
         _isReading = false;
-        FoundChange = false;
+        FoundChange = HasChanged = false;
         var took = now - started;
         var next = _due;
         if (answer.Value is { } list)
         {
             _state.OnRead();
-            next = Min(next, _state.NextAll(took, now));
+            next = Min(next, _state.NextAll(took, answer.Cost, now));
             // Once more after an event: the list may have been made just before what it announced.
             if (!TakeOver(list, news, now) || _readFollowsEvent)
                 next = Min(next, now + timing.Follow);
@@ -83,9 +86,10 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
         else
         {
             _state.OnFault(answer.Fault!, now);
-            next = _state.NextAll(took, now);
+            next = _state.NextAll(took, answer.Cost, now);
         }
 
+        HasChanged |= FoundChange || _readFollowsEvent;
         _due = next;
         _pausedUntil = now + (took * 4);
         Log.EngineRead(log, "containers", _containers.Count, 0, took.TotalMilliseconds);
@@ -132,8 +136,10 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
         FoundChange = containers.Count != _containers.Count || containers.Keys.Any(id => !_containers.ContainsKey(id));
         foreach (var (id, container) in containers)
         {
-            if (_containers.TryGetValue(id, out var before) && !PlainModel.IsServing(before)
-                                                            && PlainModel.IsServing(container))
+            if (!_containers.TryGetValue(id, out var before) || PlainModel.IsServing(before) == PlainModel.IsServing(container))
+                continue;
+            HasChanged = true;
+            if (PlainModel.IsServing(container))
                 news.OnListedAnew(id, now);
         }
 

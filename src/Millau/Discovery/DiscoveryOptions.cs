@@ -28,6 +28,12 @@ internal sealed record DiscoveryOptions
 /// </summary>
 internal sealed record DiscoveryTiming
 {
+    /// <summary>
+    /// Reads of everything may take this part of a processor's time, and so may catalogs made to no purpose: 1 % in all, however
+    /// many services there are.
+    /// </summary>
+    public const int CostShare = 200;
+
     /// <summary>Connecting to the Engine.</summary>
     public TimeSpan ConnectDeadline { get; init; } = TimeSpan.FromSeconds(2);
 
@@ -46,14 +52,14 @@ internal sealed record DiscoveryTiming
     /// <summary>How long a service that never settles is followed; it is regained at a twentieth of the time.</summary>
     public TimeSpan FollowBudget { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>Between reads of everything; longer when reads are slow, so that they stay below 5 % of the time.</summary>
+    /// <summary>Between reads of everything; longer when the Engine is slow, so that they stay below 5 % of its time.</summary>
     public TimeSpan Slow { get; init; } = TimeSpan.FromSeconds(2);
 
     /// <summary>The same when the Engine's events cannot be had.</summary>
     public TimeSpan SlowWithoutEvents { get; init; } = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>The longest time between reads of everything, however slow they are.</summary>
-    public TimeSpan SlowAtMost { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>The longest time between reads of everything, however slow or costly they are.</summary>
+    public TimeSpan SlowAtMost { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>A change found by reading that no event announced within this time: the stream is opened anew.</summary>
     public TimeSpan SilentStream { get; init; } = TimeSpan.FromSeconds(10);

@@ -106,7 +106,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
                 state.Swarm.Apply(read, now, state.Clock.Now);
                 _hasReadSwarm = true;
                 state.Tally.SwarmRead();
-                AfterRead(state.Swarm.FoundChange, read.Fault);
+                AfterRead(state.Swarm.HasChanged, state.Swarm.FoundChange, read.Fault);
             });
         if (state.Containers.TryStart(now, _hasEvents) is { } readContainers)
             Start(readContainers, answer =>
@@ -114,7 +114,7 @@ internal sealed class DiscoverySession(DiscoveryState state)
                 state.Containers.Apply(answer, state.News, now, state.Clock.Now);
                 _hasReadContainers = true;
                 state.Tally.ContainerRead();
-                AfterRead(state.Containers.FoundChange, answer.Fault);
+                AfterRead(state.Containers.HasChanged, state.Containers.FoundChange, answer.Fault);
             });
         if (_isReadingReach || !state.TakeReachDue())
             return;
@@ -125,18 +125,20 @@ internal sealed class DiscoverySession(DiscoveryState state)
             if (answer.Value is { } reach)
                 state.SetReach(reach);
             else
-                AfterRead(false, answer.Fault);
+                AfterRead(false, false, answer.Fault);
         });
     }
 
-    private void AfterRead(bool foundChange, EngineFault? fault)
+    private void AfterRead(bool hasChanged, bool foundChange, EngineFault? fault)
     {
-        state.IsDirty = true;
+        state.IsDirty |= hasChanged;
+        state.IsStale = true;
         state.Tally.Error(fault);
         if (!_isGapClosed && _hasReadSwarm && _hasReadContainers)
         {
             _isGapClosed = true;
             state.News.OnGap();
+            state.IsDirty = true;
         }
 
         // Some changes are in the lists seconds before their event, and so is all at the start of a session.

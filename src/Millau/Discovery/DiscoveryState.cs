@@ -15,6 +15,7 @@ internal sealed class DiscoveryState
     private TimeSpan? _askReachAt;
     private string? _reachFault;
     private bool _isReachDue;
+    private TimeSpan _nextLook = TimeSpan.Zero;
     private ImmutableArray<int> _meshPorts = [];
     private volatile DiscoveryHealth _health = DiscoveryHealth.Initial;
 
@@ -45,6 +46,9 @@ internal sealed class DiscoveryState
 
     /// <summary>Something changed since the last catalog was made.</summary>
     public bool IsDirty { get; set; }
+
+    /// <summary>Something may have changed that nobody watches, such as periods that have passed: to be looked at when that is cheap.</summary>
+    public bool IsStale { get; set; }
 
     public Task FirstRead => _firstRead.Task;
 
@@ -129,14 +133,20 @@ internal sealed class DiscoveryState
     public void PublishIfDue()
     {
         var now = Clock.Now;
-        if (!IsDirty && !News.IsAnyInForce(now) && !_builder.IsTimeRunning)
+        var isDue = IsDirty || _builder.NextChange <= now || Swarm.IsAwaitOver(now);
+        if (!isDue && (now < _nextLook || !(IsStale || News.IsAnyInForce(now))))
             return;
-        IsDirty = false;
         // Half a picture at start would route requests to the wrong group; later the last good one stands in.
         if (!HasRead && Fault is null && !_firstRead.Task.IsCompleted)
             return;
+        IsDirty = false;
+        IsStale = false;
         var found = Swarm.Found(Containers, now).Concat(Containers.Found());
-        if (_builder.Build(found, Reach, News, now) is { } catalog)
+        var catalog = _builder.Build(found, Reach, News, now);
+        var done = Clock.Now;
+        var pause = (done - now) * DiscoveryTiming.CostShare;
+        _nextLook = done + (pause < Options.Timing.SlowAtMost ? pause : Options.Timing.SlowAtMost);
+        if (catalog is not null)
             _publish(catalog);
         if (HasRead)
             _firstRead.TrySetResult();

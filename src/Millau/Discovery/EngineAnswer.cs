@@ -43,6 +43,9 @@ internal enum EngineFaultKind
 internal readonly record struct EngineAnswer<T>(T? Value, EngineFault? Fault)
     where T : class
 {
+    /// <summary>Processor time that parsing took.</summary>
+    public TimeSpan Cost { get; init; }
+
     public static implicit operator EngineAnswer<T>(T value) => new(value, null);
 
     public static implicit operator EngineAnswer<T>(EngineFault fault) => new(null, fault);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
@@ -25,6 +26,8 @@ internal sealed class EngineClient : IDisposable
     private const string EventFilter =
         """{"type":["service","node","container","config","network"],"event":["create","update","remove","start","die","kill","destroy","health_status","connect","disconnect"]}""";
 
+    private readonly KeptElements<ServiceModel> _services = new(EngineJson.Default.ServiceModel);
+    private readonly KeptElements<TaskModel> _tasks = new(EngineJson.Default.TaskModel);
     private readonly HttpClient _http;
     private readonly TimeProvider _time;
     private readonly TimeSpan _deadline;
@@ -103,15 +106,23 @@ internal sealed class EngineClient : IDisposable
         (await SendAsync("/_ping", "/_ping", static (_, _) => Task.FromResult<EngineAnswer<Pong>>(new Pong("", "")),
             cancellation)).Fault;
 
-    public Task<EngineAnswer<List<ServiceModel?>>> GetServicesAsync(CancellationToken cancellation) =>
-        GetAsync("/services", "", EngineJson.Default.ListServiceModel, cancellation);
+    /// <summary>One call at a time for all of them.</summary>
+    /// <param name="ids">Only these, and others whose id begins with one of them; what does not exist is left out. Empty for all.</param>
+    /// <param name="cancellation">Ends the call.</param>
+    public Task<EngineAnswer<List<ServiceModel?>>> GetServicesAsync(
+        IReadOnlyCollection<string> ids, CancellationToken cancellation) =>
+        ids.Count == 0
+            ? GetAsync("/services", "", _services.Parse, cancellation)
+            : GetAsync("/services", FilterQuery("id", ids), EngineJson.Default.ListServiceModel, cancellation);
 
+    /// <summary>One call at a time for all of them.</summary>
     /// <param name="serviceIds">Only tasks of these services, all of which must exist (else 404); empty for all.</param>
     /// <param name="cancellation">Ends the call.</param>
     public Task<EngineAnswer<List<TaskModel?>>> GetTasksAsync(
         IReadOnlyCollection<string> serviceIds, CancellationToken cancellation) =>
-        GetAsync("/tasks", serviceIds.Count == 0 ? "" : FilterQuery("service", serviceIds),
-            EngineJson.Default.ListTaskModel, cancellation);
+        serviceIds.Count == 0
+            ? GetAsync("/tasks", "", _tasks.Parse, cancellation)
+            : GetAsync("/tasks", FilterQuery("service", serviceIds), EngineJson.Default.ListTaskModel, cancellation);
 
     /// <summary>All containers, stopped ones too.</summary>
     public Task<EngineAnswer<List<ContainerModel?>>> GetContainersAsync(CancellationToken cancellation) =>
@@ -146,15 +157,21 @@ internal sealed class EngineClient : IDisposable
     private Task<EngineAnswer<T>> GetAsync<T>(
         string path, string query, JsonTypeInfo<T> type, CancellationToken cancellation)
         where T : class =>
+        GetAsync(path, query, json => JsonSerializer.Deserialize(json, type), cancellation);
+
+    private Task<EngineAnswer<T>> GetAsync<T>(
+        string path, string query, Func<ReadOnlySpan<byte>, T?> parse, CancellationToken cancellation)
+        where T : class =>
         SendAsync(path, _versionPrefix + path + query, async (response, inner) =>
         {
             using var body = await ReadBodyAsync(response, inner);
             // Off the traffic's loop before the work begins.
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            EngineAnswer<T> result = JsonSerializer.Deserialize(body.Span, type) is { } value
+            var begun = Stopwatch.GetTimestamp();
+            EngineAnswer<T> result = parse(body.Span) is { } value
                 ? value
                 : new EngineFault(EngineFaultKind.BadBody, path, "the answer is null");
-            return result;
+            return result with { Cost = Stopwatch.GetElapsedTime(begun) };
         }, cancellation);
 
     /// <summary>Sends one request under the deadline and maps everything that may go wrong to a fault.</summary>

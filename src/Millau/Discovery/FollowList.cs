@@ -25,6 +25,9 @@ internal sealed class FollowList(DiscoveryTiming timing)
     public bool HadEventWithin(string id, TimeSpan period, TimeSpan now) =>
         _entries.TryGetValue(id, out var entry) && entry.LastEvent is { } last && now - last < period;
 
+    /// <summary>When the last event of the service came; null if none did.</summary>
+    public TimeSpan? LastEventOf(string id) => _entries.GetValueOrDefault(id)?.LastEvent;
+
     /// <summary>Somebody changed the service: the full budget is at hand.</summary>
     public void OnEvent(string id, TimeSpan now)
     {

@@ -11,14 +11,14 @@ internal sealed class StopClock(TimeSpan notice)
     private readonly Dictionary<string, TimeSpan> _since = [];
     private readonly HashSet<string> _seen = [];
 
-    /// <summary>An instance's time is running, so that time alone will change what is true.</summary>
-    public bool IsRunning { get; private set; }
+    /// <summary>When time alone will change what is true; null if it will not.</summary>
+    public TimeSpan? NextEnd { get; private set; }
 
     /// <summary>Before the instances of one catalog are judged.</summary>
     public void BeginRound()
     {
         _seen.Clear();
-        IsRunning = false;
+        NextEnd = null;
     }
 
     /// <summary>The phase of an instance, with the time since it was to stop taken into account.</summary>
@@ -31,7 +31,8 @@ internal sealed class StopClock(TimeSpan notice)
             _since[instanceId] = since = now;
         if (now - since >= notice)
             return InstancePhase.Closing;
-        IsRunning = true;
+        if (NextEnd is not { } next || since + notice < next)
+            NextEnd = since + notice;
         return InstancePhase.Stopping;
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace Millau.Discovery;
@@ -13,11 +14,9 @@ namespace Millau.Discovery;
 /// </remarks>
 internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, ILogger log)
 {
-    /// <summary>With more services than these a filter costs more than the whole list.</summary>
-    private const int LongestFilter = 32;
-
     private static readonly TimeSpan Never = TimeSpan.MaxValue;
 
+    private readonly SwarmReader _reader = new(engine);
     private readonly FollowList _follow = new(timing);
     private readonly EmptyListGuard _emptyServices = new();
     private readonly EmptyListGuard _emptyTasks = new();
@@ -29,6 +28,10 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     /// <summary>Deleted services with tasks that still run, and since when.</summary>
     private readonly Dictionary<string, (ServiceModel Service, TimeSpan Since)> _draining = [];
 
+    /// <summary>Services of which events told since they were read; with none of them, all are to be read.</summary>
+    private HashSet<string> _changed = [];
+
+    private TimeSpan? _awaitedUntil;
     private TimeSpan _allDue = TimeSpan.Zero;
     private TimeSpan _servicesDue = Never;
     private TimeSpan _tasksDue = Never;
@@ -49,6 +52,12 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     /// <summary>Set when a read found a service created, changed or removed; the loop asks whether an event had said so.</summary>
     public bool FoundChange { get; private set; }
 
+    /// <summary>The last read showed something else than was known.</summary>
+    public bool HasChanged { get; private set; }
+
+    /// <summary>The time is up in which a service that was just changed is taken for one that starts.</summary>
+    public bool IsAwaitOver(TimeSpan now) => _awaitedUntil <= now;
+
     public void OnConnected(TimeSpan now)
     {
         _allDue = TimeSpan.Zero;
@@ -60,6 +69,9 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     public void OnServiceEvent(string id, TimeSpan now)
     {
         _follow.OnEvent(id, now);
+        // A list that is due already stays the list of all.
+        if (_servicesDue == Never || _changed.Count > 0)
+            _changed.Add(id);
         _servicesDue = Min(_servicesDue, Soon(now));
         _tasksDue = Min(_tasksDue, Soon(now));
     }
@@ -90,67 +102,43 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         if (_isReading || NextDue > now)
             return null;
         var isAll = _allDue <= now;
-        var withServices = isAll || _servicesDue <= now;
-        if (withServices)
+        IReadOnlyCollection<string>? changed = null;
+        if (isAll || _servicesDue <= now)
+        {
+            changed = isAll ? [] : _changed;
+            _changed = [];
             _servicesDue = Never;
+        }
+
         if (isAll)
             _allDue = Never;
         _tasksDue = Never;
         _isReading = true;
-        var followed = isAll ? [] : _follow.Active();
-        var known = withServices ? null : _services;
-        var isDraining = _draining.Count > 0;
         _state.HasEvents = hasEvents;
-        return async cancellation =>
-        {
-            List<ServiceModel>? services = null;
-            var byId = known;
-            if (byId is null)
-            {
-                var answer = await engine.GetServicesAsync(cancellation);
-                if (answer.Value is null)
-                    return new SwarmRead(isAll, null, null, null, answer.Fault);
-                services = [.. answer.Value.Where(s => s is { Id.Length: > 0 }).Select(s => s!)];
-                byId = [];
-                foreach (var service in services)
-                    byId[service.Id!] = service;
-            }
-
-            var ids = isAll
-                ? byId.Values.Where(SwarmModel.HasMillauLabels).Select(s => s.Id!).ToList()
-                : followed;
-            // The filter knows no service that was removed, and the tasks of such a one are worth knowing.
-            var removed = isDraining || ids.Exists(id => !byId.ContainsKey(id))
-                          || (known is null && IsAnyMissing(byId));
-            ids.RemoveAll(id => !byId.TryGetValue(id, out var s) || !SwarmModel.HasMillauLabels(s));
-            if (ids.Count == 0 && !removed)
-                return new SwarmRead(isAll, services, null, null, null);
-            var filter = removed || ids.Count > LongestFilter ? [] : ids;
-            var tasks = await engine.GetTasksAsync(filter, cancellation);
-            if (tasks.Fault is { Kind: EngineFaultKind.NotFound })
-            {
-                filter = [];
-                tasks = await engine.GetTasksAsync([], cancellation);
-            }
-
-            return tasks.Value is { } list
-                ? new SwarmRead(isAll, services, filter.Count == 0 ? null : filter,
-                    [.. list.Where(t => t is { Id.Length: > 0, ServiceId.Length: > 0 }).Select(t => t!)], null)
-                : new SwarmRead(isAll, services, null, null, tasks.Fault);
-        };
-
-        // Reads the loop's own list; it is replaced, never changed, while a read is on its way.
-        bool IsAnyMissing(Dictionary<string, ServiceModel> current) => _services.Keys.Any(id => !current.ContainsKey(id));
+        var question = new SwarmQuestion(isAll, changed, isAll ? [] : _follow.Active(), _services, _draining.Count > 0);
+        return cancellation => _reader.ReadAsync(question, cancellation);
     }
 
     /// <summary>Takes over what was read.</summary>
     public void Apply(SwarmRead read, TimeSpan started, TimeSpan now)
     {
         _isReading = false;
-        FoundChange = false;
+        FoundChange = HasChanged = false;
         var took = now - started;
-        if (read.Services is { } services)
+        var begun = Stopwatch.GetTimestamp();
+        if (read is { Services: { } few, ServiceScope: not null })
+        {
+            foreach (var service in few)
+            {
+                Take(_services.GetValueOrDefault(service.Id!), service, now);
+                _services[service.Id!] = service;
+            }
+        }
+        else if (read.Services is { } services)
+        {
             ApplyServices(services, now);
+        }
+
         if (read.Tasks is { } tasks)
             ApplyTasks(read.TaskScope, tasks, now);
         if (read.Fault is { } fault)
@@ -158,12 +146,13 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         else if (read.Services is not null || read.Tasks is not null)
             _state.OnRead();
 
+        var cost = read.Cost + Stopwatch.GetElapsedTime(begun);
         if (read.IsAll || read.Fault is not null)
-            _allDue = Min(_allDue, _state.NextAll(took, now));
+            _allDue = Min(_allDue, _state.NextAll(took, cost, now));
         _pausedUntil = now + (took * 4);
         ForgetUnrouted();
         if (read.Fault is null && _follow.IsAnyActive)
-            _tasksDue = Min(_tasksDue, now + Max(timing.Follow, took * 5));
+            _tasksDue = Min(_tasksDue, now + Max(timing.Follow, Max(took * 5, cost * 20)));
         Log.EngineRead(log, "swarm", _services.Count, _tasks.Values.Sum(t => t.Count), took.TotalMilliseconds);
     }
 
@@ -178,6 +167,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     /// <param name="now">The clock's time.</param>
     public IEnumerable<FoundService> Found(ContainerWatcher containers, TimeSpan now)
     {
+        _awaitedUntil = null;
         foreach (var (id, service) in _services)
             yield return ToService(id, service, false, containers, now);
         foreach (var (id, (service, _)) in _draining)
@@ -198,6 +188,8 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         // Just created or scaled: the tasks follow some milliseconds after the service.
         var isAwaited = _follow.HadEventWithin(id, timing.Settle, now)
                         && (ulong)tasks.Count(SwarmModel.IsWanted) < (SwarmModel.Wanted(service) ?? 1);
+        if (isAwaited)
+            _awaitedUntil = Min(_awaitedUntil ?? Never, _follow.LastEventOf(id)!.Value + timing.Settle);
         return new FoundService
         {
             Origin = ServiceOrigin.Swarm,
@@ -229,7 +221,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         {
             if (_services.ContainsKey(id))
                 continue;
-            FoundChange = true;
+            FoundChange = HasChanged = true;
             if (!SwarmModel.HasMillauLabels(service))
                 continue;
             _draining[id] = (service, now);
@@ -237,15 +229,19 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         }
 
         foreach (var (id, service) in _services)
-        {
-            _draining.Remove(id);
-            if (!previous.TryGetValue(id, out var before) || before.Version?.Index != service.Version?.Index)
-            {
-                FoundChange = true;
-                if (SwarmModel.HasMillauLabels(service) && !_follow.IsActive(id))
-                    _follow.OnEvent(id, now);
-            }
-        }
+            Take(previous.GetValueOrDefault(id), service, now);
+    }
+
+    /// <summary>A service as it is now.</summary>
+    private void Take(ServiceModel? before, ServiceModel service, TimeSpan now)
+    {
+        var id = service.Id!;
+        HasChanged |= _draining.Remove(id) || before is null || !Sameness.Of(before, service);
+        if (before is not null && before.Version?.Index == service.Version?.Index)
+            return;
+        FoundChange = true;
+        if (SwarmModel.HasMillauLabels(service) && !_follow.IsActive(id))
+            _follow.OnEvent(id, now);
     }
 
     private void ApplyTasks(IReadOnlyCollection<string>? scope, List<TaskModel> tasks, TimeSpan now)
@@ -261,11 +257,19 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
 
         var read = tasks.Where(t => _services.ContainsKey(t.ServiceId!) || _draining.ContainsKey(t.ServiceId!))
             .GroupBy(t => t.ServiceId!).ToDictionary(g => g.Key, g => g.ToList());
+        HasChanged |= scope is null && read.Count != _tasks.Count;
+        foreach (var id in scope ?? (IEnumerable<string>)read.Keys)
+            HasChanged |= !Sameness.Of(TasksOf(id), read.GetValueOrDefault(id) ?? []);
         if (scope is null)
             _tasks = read;
         else
             foreach (var id in scope)
-                _tasks[id] = read.GetValueOrDefault(id) ?? [];
+            {
+                if (read.TryGetValue(id, out var its))
+                    _tasks[id] = its;
+                else
+                    _tasks.Remove(id);
+            }
 
         foreach (var id in scope ?? (IEnumerable<string>)_services.Keys)
         {
@@ -285,6 +289,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             // Tasks of a node that is down are shown as running for ever.
             if (TasksOf(id).Exists(SwarmModel.IsAlive) && now - since < timing.KeepRemoved)
                 continue;
+            HasChanged = true;
             _draining.Remove(id);
             _tasks.Remove(id);
             _follow.Forget(id);
@@ -297,6 +302,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             return;
         foreach (var service in _services.Values)
             _follow.Forget(service.Id!);
+        HasChanged = true;
         _services = [];
         _tasks = [];
         _draining.Clear();
@@ -322,16 +328,3 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
 
     private static TimeSpan Max(TimeSpan a, TimeSpan b) => a > b ? a : b;
 }
-
-/// <summary>What one read brought.</summary>
-/// <param name="IsAll">Everything was to be read.</param>
-/// <param name="Services">Null when they were not read.</param>
-/// <param name="TaskScope">The services whose tasks were read; null for all.</param>
-/// <param name="Tasks">Null when they were not read.</param>
-/// <param name="Fault">What stopped the read.</param>
-internal sealed record SwarmRead(
-    bool IsAll,
-    List<ServiceModel>? Services,
-    IReadOnlyCollection<string>? TaskScope,
-    List<TaskModel>? Tasks,
-    EngineFault? Fault);

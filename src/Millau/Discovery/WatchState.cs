@@ -103,15 +103,15 @@ internal sealed class WatchState(string what, DiscoveryTiming timing, ILogger lo
         return fault.Kind == EngineFaultKind.NoSwarm ? Verdict.NothingThere : Verdict.Keep;
     }
 
-    /// <summary>When to read everything again, after a read that took <paramref name="took"/>.</summary>
-    public TimeSpan NextAll(TimeSpan took, TimeSpan now)
+    /// <summary>When to read everything again, after a read that took so long, and so much of the processor's time here.</summary>
+    public TimeSpan NextAll(TimeSpan took, TimeSpan cost, TimeSpan now)
     {
         if (_askSeldom is { } pause)
             return now + pause;
         var least = _failures > 0 ? timing.Follow * (1 << Math.Min(_failures - 1, 5))
             : HasEvents ? timing.Slow
             : timing.SlowWithoutEvents;
-        var fair = took * 20;
+        var fair = TimeSpan.FromTicks(Math.Max((took * 20).Ticks, (cost * DiscoveryTiming.CostShare).Ticks));
         return now + (fair < least ? least : fair > timing.SlowAtMost ? timing.SlowAtMost : fair);
     }
 }

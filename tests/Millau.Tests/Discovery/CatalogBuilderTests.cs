@@ -191,10 +191,10 @@ public sealed class CatalogBuilderTests : ILogger
         var stopping = App() with { Instances = [Instance("t", InstancePhase.Stopping)] };
         Build(0, App());
         Assert.Equal(InstancePhase.Stopping, Assert.Single(Build(10, stopping)!.Services[0].Instances).Phase);
-        Assert.True(_builder.IsTimeRunning);
+        Assert.Equal(TimeSpan.FromSeconds(12.5), _builder.NextChange);
         Assert.Null(Build(12.4, stopping));
         Assert.Equal(InstancePhase.Closing, Assert.Single(Build(12.5, stopping)!.Services[0].Instances).Phase);
-        Assert.False(_builder.IsTimeRunning);
+        Assert.Null(_builder.NextChange);
         // Called back, as by a rollback: its next stop has its own time.
         Assert.Equal(InstancePhase.Running, Assert.Single(Build(13, App())!.Services[0].Instances).Phase);
         Assert.Equal(InstancePhase.Stopping, Assert.Single(Build(20, stopping)!.Services[0].Instances).Phase);

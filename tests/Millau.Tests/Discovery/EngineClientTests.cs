@@ -23,7 +23,7 @@ public class EngineClientTests
         using var client = Client(engine);
         Assert.Null(await client.NegotiateAsync(default));
         Assert.Equal(used, client.ApiVersion);
-        Assert.NotNull((await client.GetServicesAsync(default)).Value);
+        Assert.NotNull((await client.GetServicesAsync([], default)).Value);
         Assert.Contains($"/v{used}/services", engine.Requests);
     }
 
@@ -39,7 +39,7 @@ public class EngineClientTests
         await using var engine = await EngineStandIn.StartAsync();
         using var client = Client(engine);
         engine.Fault("/services", EngineStandIn.Status(status, message));
-        var fault = (await client.GetServicesAsync(default)).Fault!;
+        var fault = (await client.GetServicesAsync([], default)).Fault!;
         Assert.Equal((EngineFaultKind)kind, fault.Kind);
         Assert.StartsWith($"GET /services: status {status}", fault.ToString(), StringComparison.Ordinal);
         Assert.Contains(message[..10], fault.Message, StringComparison.Ordinal);
@@ -56,7 +56,7 @@ public class EngineClientTests
         await using var engine = await EngineStandIn.StartAsync();
         using var client = Client(engine);
         engine.Fault("/services", EngineStandIn.Body(type, body));
-        Assert.Equal(EngineFaultKind.BadBody, (await client.GetServicesAsync(default)).Fault?.Kind);
+        Assert.Equal(EngineFaultKind.BadBody, (await client.GetServicesAsync([], default)).Fault?.Kind);
     }
 
     [Fact]
@@ -66,7 +66,7 @@ public class EngineClientTests
         using var client = Client(engine, Short);
         engine.Fault("/services", EngineStandIn.Hang());
         engine.Fault("/events", EngineStandIn.Hang());
-        Assert.Equal(EngineFaultKind.TimedOut, (await client.GetServicesAsync(default)).Fault?.Kind);
+        Assert.Equal(EngineFaultKind.TimedOut, (await client.GetServicesAsync([], default)).Fault?.Kind);
         Assert.Equal(EngineFaultKind.TimedOut, (await client.OpenEventsAsync(default)).Fault?.Kind);
     }
 

@@ -145,11 +145,55 @@ public class SwarmDiscoveryTests
         Assert.Equal(1, run.Count("/tasks"));
         await run.Until(() => engine.OpenStreams == 1, "a stream");
         await run.UntilQuiet();
-        var before = run.Count("/services");
+        var before = ReadsOfServices();
         foreach (var service in engine.Services)
             engine.Update(service, () => service.Labels["millau.path"] = "/new");
         await run.Until(c => c.Services.All(s => s.Path == "/new"), "all changed");
-        Assert.InRange(run.Count("/services") - before, 1, 20);
+        Assert.InRange(ReadsOfServices() - before, 1, 20);
+
+        int ReadsOfServices() => engine.Requests.Count(r => r.Contains("/services", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_change_of_one_service_among_many_is_asked_for_alone()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        for (var i = 0; i < 50; i++)
+            engine.AddService($"app{i}", 2);
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+        await run.Until(() => engine.OpenStreams == 1, "a stream");
+        await run.UntilQuiet();
+        var (services, tasks, catalogs) = (run.Count("/services"), run.Count("/tasks"), run.Catalogs.Count);
+
+        engine.Update(engine.Services[7], () => engine.Services[7].Labels["millau.path"] = "/new");
+        await run.Until(_ => run.Find("app7")!.Path == "/new", "changed");
+        await run.UntilQuiet();
+
+        Assert.Equal((services, tasks), (run.Count("/services"), run.Count("/tasks")));
+        Assert.Equal(catalogs + 1, run.Catalogs.Count);
+        Assert.Equal(2, run.InstancesOf("app7").Length);
+        Assert.Equal(50, run.Catalog.Services.Length);
+    }
+
+    [Fact]
+    public async Task A_service_that_its_own_list_does_not_show_any_more_is_looked_for_in_the_whole_one()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        var app = engine.AddService("app", 0);
+        engine.AddService("other");
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+        await run.Until(() => engine.OpenStreams == 1, "a stream");
+        await run.UntilQuiet();
+        var before = run.Count("/services");
+
+        engine.Change(e => e.Services.Remove(app));
+        engine.Emit("service", "remove", app.Id);
+
+        await run.Until(_ => run.Find("app") is { IsRemoved: true }, "removed");
+        Assert.InRange(run.Count("/services") - before, 1, 2);
+        Assert.Single(run.InstancesOf("other"));
     }
 
     [Fact]
