@@ -6,7 +6,7 @@ namespace Millau.Discovery;
 /// </summary>
 internal sealed class SwarmReader(EngineClient engine)
 {
-    /// <summary>With more services than these a filter costs more than the whole list.</summary>
+    /// <summary>Services that one filter may name; with more of them it costs more than the whole list of tasks.</summary>
     public const int LongestFilter = 32;
 
     public async Task<SwarmRead> ReadAsync(SwarmQuestion asked, CancellationToken cancellation)
@@ -22,7 +22,7 @@ internal sealed class SwarmReader(EngineClient engine)
     private async Task<SwarmRead> ReadServicesAsync(
         SwarmRead read, Dictionary<string, ServiceModel> known, IReadOnlyCollection<string> changed, CancellationToken cancellation)
     {
-        if (changed.Count is > 0 and <= LongestFilter)
+        if (changed.Count > 0)
         {
             var few = await engine.GetServicesAsync(changed, cancellation);
             read = read with { Cost = read.Cost + few.Cost };
@@ -86,7 +86,7 @@ internal sealed class SwarmReader(EngineClient engine)
 
 /// <summary>What a read is to bring.</summary>
 /// <param name="IsAll">Everything.</param>
-/// <param name="Changed">Services to read; none of them for all; null for no services.</param>
+/// <param name="Changed">Services to read, <see cref="SwarmReader.LongestFilter"/> at most; none of them for all; null for no services.</param>
 /// <param name="Followed">Services whose tasks are to be read.</param>
 /// <param name="Known">All services so far; replaced, never changed, while a read is on its way.</param>
 /// <param name="IsDraining">Services that were removed have tasks yet.</param>

@@ -28,14 +28,15 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     /// <summary>Deleted services with tasks that still run, and since when.</summary>
     private readonly Dictionary<string, (ServiceModel Service, TimeSpan Since)> _draining = [];
 
-    /// <summary>Services of which events told since they were read; with none of them, all are to be read.</summary>
-    private HashSet<string> _changed = [];
+    /// <summary>Services of which events told since they were read.</summary>
+    private readonly HashSet<string> _changed = [];
 
     private TimeSpan? _awaitedUntil;
     private TimeSpan _allDue = TimeSpan.Zero;
     private TimeSpan _servicesDue = Never;
     private TimeSpan _tasksDue = Never;
     private TimeSpan _pausedUntil = TimeSpan.Zero;
+    private TimeSpan _wholePausedUntil = TimeSpan.Zero;
     private bool _isReading;
 
     /// <summary>The lists were read, or it is certain that there are none.</summary>
@@ -69,11 +70,8 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     public void OnServiceEvent(string id, TimeSpan now)
     {
         _follow.OnEvent(id, now);
-        // A list that is due already stays the list of all.
-        if (_servicesDue == Never || _changed.Count > 0)
-            _changed.Add(id);
-        _servicesDue = Min(_servicesDue, Soon(now));
-        _tasksDue = Min(_tasksDue, Soon(now));
+        _changed.Add(id);
+        _servicesDue = Min(_servicesDue, Soon(now, _pausedUntil));
     }
 
     /// <summary>A node was drained, or came or went: its tasks will move.</summary>
@@ -85,7 +83,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
                 _follow.OnEvent(serviceId, now);
         }
 
-        _allDue = Min(_allDue, Soon(now));
+        _allDue = Min(_allDue, Soon(now, _wholePausedUntil));
     }
 
     /// <summary>A container of the service started or ended on this node.</summary>
@@ -93,7 +91,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     {
         _follow.OnHint(serviceId, now);
         if (_follow.IsActive(serviceId))
-            _tasksDue = Min(_tasksDue, Soon(now));
+            _tasksDue = Min(_tasksDue, Soon(now, _pausedUntil));
     }
 
     /// <summary>The read to do now, or null. Its result goes to <see cref="Apply"/>.</summary>
@@ -105,8 +103,11 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         IReadOnlyCollection<string>? changed = null;
         if (isAll || _servicesDue <= now)
         {
-            changed = isAll ? [] : _changed;
-            _changed = [];
+            changed = isAll ? [] : [.. _changed.Take(SwarmReader.LongestFilter)];
+            if (isAll)
+                _changed.Clear();
+            else
+                _changed.ExceptWith(changed);
             _servicesDue = Never;
         }
 
@@ -149,10 +150,23 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         var cost = read.Cost + Stopwatch.GetElapsedTime(begun);
         if (read.IsAll || read.Fault is not null)
             _allDue = Min(_allDue, _state.NextAll(took, cost, now));
-        _pausedUntil = now + (took * 4);
+        var isWhole = read is { Services: not null, ServiceScope: null } or { Tasks: not null, TaskScope: null };
+        // A few services can be read though all of them took long just now.
+        if (isWhole)
+            _wholePausedUntil = now + (took * 4);
+        else
+            _pausedUntil = now + (took * 4);
+        if (_changed.Count > 0)
+            _servicesDue = Min(_servicesDue, Soon(now, _pausedUntil));
         ForgetUnrouted();
         if (read.Fault is null && _follow.IsAnyActive)
-            _tasksDue = Min(_tasksDue, now + Max(timing.Follow, Max(took * 5, cost * 20)));
+        {
+            // What all took says nothing of the few that come next.
+            var isFewNext = _draining.Count == 0 && _follow.Active().Count <= SwarmReader.LongestFilter;
+            var fair = isWhole && isFewNext ? TimeSpan.Zero : Max(took * 5, cost * 20);
+            _tasksDue = Min(_tasksDue, now + Max(timing.Follow, fair));
+        }
+
         Log.EngineRead(log, "swarm", _services.Count, _tasks.Values.Sum(t => t.Count), took.TotalMilliseconds);
     }
 
@@ -211,7 +225,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         if (!_emptyServices.Believes(_services.Count, services.Count))
         {
             Log.EmptyListNotBelieved(log, "/services", _services.Count);
-            _servicesDue = Min(_servicesDue, now + timing.Follow);
+            _allDue = Min(_allDue, now + timing.Follow);
             return;
         }
 
@@ -309,7 +323,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
     }
 
     /// <summary>When to read after an event; a burst of events must not become one read after the other.</summary>
-    private TimeSpan Soon(TimeSpan now) => Max(now + timing.AfterEvent, _pausedUntil);
+    private TimeSpan Soon(TimeSpan now, TimeSpan pausedUntil) => Max(now + timing.AfterEvent, pausedUntil);
 
     /// <summary>Events come for all services, but only routed ones are worth following.</summary>
     private void ForgetUnrouted()

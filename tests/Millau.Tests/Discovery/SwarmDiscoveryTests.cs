@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Millau.Demo;
 using Millau.Discovery;
 
@@ -158,7 +159,7 @@ public class SwarmDiscoveryTests
     public async Task A_change_of_one_service_among_many_is_asked_for_alone()
     {
         await using var engine = await EngineStandIn.StartAsync();
-        for (var i = 0; i < 50; i++)
+        for (var i = 0; i < 30; i++)
             engine.AddService($"app{i}", 2);
         await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
         await run.FirstRead();
@@ -173,7 +174,30 @@ public class SwarmDiscoveryTests
         Assert.Equal((services, tasks), (run.Count("/services"), run.Count("/tasks")));
         Assert.Equal(catalogs + 1, run.Catalogs.Count);
         Assert.Equal(2, run.InstancesOf("app7").Length);
-        Assert.Equal(50, run.Catalog.Services.Length);
+        Assert.Equal(30, run.Catalog.Services.Length);
+    }
+
+    [Fact]
+    public async Task A_change_does_not_wait_because_all_took_long_to_read()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        var app = engine.AddService("app", 0);
+        engine.Fault("/services", async context =>
+        {
+            // Only all of them take long.
+            if (!context.Request.Query.ContainsKey("filters"))
+                await Task.Delay(TimeSpan.FromSeconds(2), context.RequestAborted);
+            await EngineStandIn.Body("application/json", $"[{app.ToJson().ToJsonString()}]")(context);
+        });
+        await using var run = DiscoveryRun.Start(engine, DiscoveryRun.EventsOnly);
+        await run.FirstRead();
+
+        var clock = Stopwatch.StartNew();
+        engine.Update(app, () => app.Labels["millau.path"] = "/new");
+        await run.Until(_ => run.Find("app")!.Path == "/new", "changed");
+
+        // Four times what the read took.
+        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(6));
     }
 
     [Fact]
