@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
+using Millau.Memory;
 
 namespace Millau.Discovery;
 
@@ -274,7 +275,7 @@ internal sealed class EngineClient : IDisposable
     /// <summary>Lists of half a megabyte every two seconds would each be a large object; pooled they are not.</summary>
     private sealed class PooledBody(int size) : IDisposable
     {
-        private byte[] _bytes = ArrayPool<byte>.Shared.Rent(size);
+        private byte[] _bytes = BufferPool.Shared.Rent(size);
         private int _length;
 
         public ReadOnlySpan<byte> Span => _bytes.AsSpan(0, _length);
@@ -286,9 +287,9 @@ internal sealed class EngineClient : IDisposable
             {
                 if (_length == _bytes.Length)
                 {
-                    var larger = ArrayPool<byte>.Shared.Rent(_bytes.Length * 2);
+                    var larger = BufferPool.Shared.Rent(_bytes.Length * 2);
                     _bytes.CopyTo(larger, 0);
-                    ArrayPool<byte>.Shared.Return(_bytes);
+                    BufferPool.Shared.Return(_bytes);
                     _bytes = larger;
                 }
 
@@ -303,7 +304,7 @@ internal sealed class EngineClient : IDisposable
             var bytes = _bytes;
             _bytes = [];
             if (bytes.Length > 0)
-                ArrayPool<byte>.Shared.Return(bytes);
+                BufferPool.Shared.Return(bytes);
         }
     }
 }

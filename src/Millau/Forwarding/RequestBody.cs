@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Millau.Http1;
+using Millau.Memory;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -142,7 +143,7 @@ internal sealed class RequestBody
     public void Release()
     {
         if (!Exists) return;
-        foreach (var kept in _kept) ArrayPool<byte>.Shared.Return(kept.Array!);
+        foreach (var kept in _kept) BufferPool.Shared.Return(kept.Array!);
         _kept.Clear();
         _segments.Clear();
         KeptBytes = 0;
@@ -268,13 +269,13 @@ internal sealed class RequestBody
         if (!_keep || KeptBytes + bytes.Length > RetryRule.MaxKeptBody)
         {
             _lost = true;
-            foreach (var kept in _kept) ArrayPool<byte>.Shared.Return(kept.Array!);
+            foreach (var kept in _kept) BufferPool.Shared.Return(kept.Array!);
             _kept.Clear();
             KeptBytes = 0;
             return;
         }
         var length = (int)bytes.Length;
-        var copy = ArrayPool<byte>.Shared.Rent(length);
+        var copy = BufferPool.Shared.Rent(length);
         bytes.CopyTo(copy);
         _kept.Add(new ArraySegment<byte>(copy, 0, length));
         KeptBytes += length;

@@ -1,4 +1,4 @@
-using System.Buffers;
+using Millau.Memory;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -35,7 +35,7 @@ internal static class Tunnel
     private static async Task ToInstanceAsync(
         Stream downstream, UpstreamConnection upstream, RequestOutcome outcome, CancellationToken over)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+        var buffer = BufferPool.Shared.Rent(BufferSize);
         try
         {
             while (true)
@@ -54,7 +54,7 @@ internal static class Tunnel
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            BufferPool.Shared.Return(buffer);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Buffers.Text;
 using System.Text;
+using Millau.Memory;
 
 namespace Millau.Http1;
 
@@ -14,7 +15,7 @@ internal sealed class RequestWriter
     private const int InitialSize = 2048;
 
     // Of its own: the shared pool keeps 32 of a size for each core, which is less than the requests that one core has in flight.
-    private static readonly ArrayPool<byte> Buffers = ArrayPool<byte>.Create(maxArrayLength: 1 << 20, maxArraysPerBucket: 256);
+    private static readonly BufferPool Buffers = new(ArrayPool<byte>.Create(maxArrayLength: 1 << 20, maxArraysPerBucket: 256), BufferLedger.Shared);
 
     private byte[]? _buffer;
     private int _length;

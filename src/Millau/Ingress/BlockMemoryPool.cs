@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
+using Millau.Memory;
 
 namespace Millau.Ingress;
 
@@ -9,7 +10,8 @@ namespace Millau.Ingress;
 /// system calls; and last in, first out, so that the block used next is the one still in the processor's cache.
 /// </summary>
 /// <param name="blockSize">Size of each block in bytes.</param>
-internal sealed class BlockMemoryPool(int blockSize) : MemoryPool<byte>
+/// <param name="ledger">Told of each.</param>
+internal sealed class BlockMemoryPool(int blockSize, BufferLedger ledger) : MemoryPool<byte>
 {
     // What a burst needed beyond this is given back to the collector.
     private const int MaxFree = 128;
@@ -23,11 +25,11 @@ internal sealed class BlockMemoryPool(int blockSize) : MemoryPool<byte>
     public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(minBufferSize, blockSize);
-        lock (_lock)
-        {
-            if (_count > 0) return _free[--_count];
-        }
-        return new Block(this, blockSize);
+        var block = TakeFree();
+        if (block is null) block = new Block(this, blockSize);
+        else BufferLedger.Unchanged(block.Memory.Span);
+        ledger.Rented(block);
+        return block;
     }
 
     protected override void Dispose(bool disposing)
@@ -35,8 +37,17 @@ internal sealed class BlockMemoryPool(int blockSize) : MemoryPool<byte>
         // Blocks are ordinary memory; those still rented come back to a pool that nobody rents from.
     }
 
+    private Block? TakeFree()
+    {
+        lock (_lock)
+        {
+            return _count > 0 ? _free[--_count] : null;
+        }
+    }
+
     private void Return(Block block)
     {
+        ledger.Returned(block, block.Memory.Span);
         lock (_lock)
         {
             if (_count < MaxFree) _free[_count++] = block;
@@ -57,7 +68,7 @@ internal sealed class BlockMemoryPool(int blockSize) : MemoryPool<byte>
     {
         private const int BlockSize = 64 * 1024;
 
-        private readonly BlockMemoryPool _pool = new(BlockSize);
+        private readonly BlockMemoryPool _pool = new(BlockSize, BufferLedger.Shared);
 
         public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => _pool;
     }

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
+using Millau.Memory;
 
 namespace Millau.Ingress;
 
@@ -22,7 +23,7 @@ internal sealed class Http2Streams : IMemoryPoolFeature
     private const int StreamWindow = 512 * 1024;
 
     /// <summary>The buffers of all streams.</summary>
-    public MemoryPool<byte> MemoryPool { get; } = new BlockMemoryPool(BlockSize);
+    public MemoryPool<byte> MemoryPool { get; } = new BlockMemoryPool(BlockSize, BufferLedger.Shared);
 
     public static void Limit(Http2Limits limits)
     {

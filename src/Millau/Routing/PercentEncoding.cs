@@ -1,5 +1,5 @@
-using System.Buffers;
 using System.Text;
+using Millau.Memory;
 
 namespace Millau.Routing;
 
@@ -16,7 +16,7 @@ internal static class PercentEncoding
     /// <inheritdoc cref="Decode(string)"/>
     public static string Decode(ReadOnlySpan<char> written)
     {
-        var bytes = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(written.Length));
+        var bytes = BufferPool.Shared.Rent(Encoding.UTF8.GetMaxByteCount(written.Length));
         try
         {
             var count = 0;
@@ -46,7 +46,7 @@ internal static class PercentEncoding
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(bytes);
+            BufferPool.Shared.Return(bytes);
         }
     }
 

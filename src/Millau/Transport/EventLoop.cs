@@ -31,6 +31,7 @@ internal sealed class EventLoop : IDisposable
     private uint _added;
     private int _signalled;
     private volatile bool _stopping;
+    private bool _ended;
 
     /// <exception cref="IOException">The kernel refuses.</exception>
     public EventLoop(int number, ILogger logger)
@@ -44,12 +45,13 @@ internal sealed class EventLoop : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Starts watching a socket. False if the kernel refuses; the caller closes it then.</summary>
+    /// <summary>Starts watching a socket. False if the kernel refuses, or the loop has ended; the caller closes it then.</summary>
     public bool Add(LoopSocket socket, int descriptor)
     {
         int slot;
         lock (_lock)
         {
+            if (_ended) return false;
             if (!_freeSlots.TryPop(out slot)) slot = _usedSlots++;
             if (slot == _sockets.Length)
             {
@@ -92,7 +94,7 @@ internal sealed class EventLoop : IDisposable
         if (Thread.CurrentThread != _thread && Interlocked.Exchange(ref _signalled, 1) == 0) Native.Signal(_wake);
     }
 
-    /// <summary>Ends the thread. Sockets still watched are not told anything any more.</summary>
+    /// <summary>Ends the thread, and cuts what is still watched: whoever waits on it would wait for ever.</summary>
     public void Dispose()
     {
         if (_stopping) return;
@@ -116,9 +118,21 @@ internal sealed class EventLoop : IDisposable
             }
             WakeClosed();
         }
-        WakeClosed();
+        CutAll();
         Native.Close(_epoll);
         Native.Close(_wake);
+    }
+
+    private void CutAll()
+    {
+        LoopSocket?[] left;
+        lock (_lock)
+        {
+            _ended = true;
+            left = _sockets;
+        }
+        foreach (var socket in left) socket?.Close(reset: true);
+        WakeClosed();
     }
 
     private void WakeClosed()

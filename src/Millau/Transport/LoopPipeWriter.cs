@@ -26,6 +26,7 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
     private long _unflushed;
     private bool _failed;
     private bool _completed;
+    private volatile bool _isFlushing;
     private int _cancelNext;
     private int _tokenCancelled;
     private CancellationToken _token;
@@ -63,12 +64,14 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
             _source.Reset();
             var pending = new ValueTask<FlushResult>(this, _source.Version);
             Watch(cancellationToken);
+            _isFlushing = true;
             if (!socket.TryArmWrite()) continue;
             // From here on another thread may complete it at any time, and the next flush may be under way there.
             if (Volatile.Read(ref _cancelNext) != 0) CancelArmed();
             else if (Volatile.Read(ref _tokenCancelled) != 0) OnTokenCancelled();
             return pending;
         }
+        _isFlushing = false;
         return new(new FlushResult(isCanceled: false, _failed));
     }
 
@@ -79,14 +82,15 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
         CancelArmed();
     }
 
-    /// <summary>Sends what was written and not flushed, as far as the kernel takes it at once.</summary>
+    /// <summary>Sends what was written and not flushed, as far as the kernel takes it at once, and gives all blocks back.</summary>
     public override void Complete(Exception? exception = null)
     {
         if (_completed) return;
         _completed = true;
-        if (exception is not null || _unflushed == 0) return;
+        // The blocks are those of the flush, which ends with the connection at the latest.
+        if (_isFlushing) return;
         CloseBlock();
-        SendAll();
+        if (exception is not null || _unflushed == 0 || !SendAll()) GiveBack();
     }
 
     /// <summary>The loop says that there is room, or a failure. On the loop's thread, or that of who closed the socket.</summary>
@@ -95,6 +99,7 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
         while (!SendAll())
             if (socket.TryArmWrite()) return;
         _registration.Dispose();
+        _isFlushing = false;
         _source.SetResult(new FlushResult(isCanceled: false, _failed));
     }
 
@@ -136,11 +141,16 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
             }
             Sent(sent);
         }
+        GiveBack();
+        return true;
+    }
+
+    private void GiveBack()
+    {
         foreach (var block in _blocks) block.Owner.Dispose();
         _blocks.Clear();
         _firstUnsent = _unsentStart = 0;
         _unflushed = 0;
-        return true;
     }
 
     private int SendOne()
@@ -190,6 +200,7 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
         if (!socket.TryDisarmWrite()) return;
         Volatile.Write(ref _cancelNext, 0);
         _registration.Dispose();
+        _isFlushing = false;
         _source.SetResult(new FlushResult(isCanceled: true, _failed));
     }
 
@@ -208,7 +219,9 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
     {
         Volatile.Write(ref _tokenCancelled, 1);
         Interlocked.MemoryBarrier();
-        if (socket.TryDisarmWrite()) _source.SetException(new OperationCanceledException(_token));
+        if (!socket.TryDisarmWrite()) return;
+        _isFlushing = false;
+        _source.SetException(new OperationCanceledException(_token));
     }
 
     private readonly record struct Written(IMemoryOwner<byte> Owner, int Length);

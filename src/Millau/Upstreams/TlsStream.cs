@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
@@ -6,6 +5,7 @@ using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading.Tasks.Sources;
 using Millau.Async;
+using Millau.Memory;
 using Millau.Tls;
 
 namespace Millau.Upstreams;
@@ -29,7 +29,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
     private readonly UpstreamTls _options;
     private readonly Action _received;
     private readonly Action _onDecrypted;
-    private readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+    private readonly byte[] _buffer = BufferPool.Shared.Rent(BufferSize);
     private ManualResetValueTaskSourceCore<int> _decrypted;
     private ConfiguredValueTaskAwaitable<int>.ConfiguredValueTaskAwaiter _reading;
     private Memory<byte> _target;
@@ -113,7 +113,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
     [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     public override async ValueTask<int> Send(IList<ArraySegment<byte>> segments)
     {
-        var record = ArrayPool<byte>.Shared.Rent(BufferSize);
+        var record = BufferPool.Shared.Rent(BufferSize);
         try
         {
             var (total, filled) = (0, 0);
@@ -135,7 +135,7 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(record);
+            BufferPool.Shared.Return(record);
         }
     }
 
@@ -154,7 +154,8 @@ internal sealed class TlsStream : UpstreamStream, IValueTaskSource<int>
     {
         SayEnd(null);
         // The buffer of a read that is still pending is left to the collector, as somebody may write to it yet.
-        if (IsReceived) ArrayPool<byte>.Shared.Return(_buffer);
+        if (IsReceived) BufferPool.Shared.Return(_buffer);
+        else BufferPool.Shared.Abandon(_buffer);
         _tls.Dispose();
         _plain.Dispose();
     }

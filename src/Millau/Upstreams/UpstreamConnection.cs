@@ -1,8 +1,8 @@
-using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Millau.Async;
 using Millau.Http1;
+using Millau.Memory;
 using Millau.Transport;
 
 namespace Millau.Upstreams;
@@ -39,7 +39,7 @@ internal sealed class UpstreamConnection : IDisposable
     private readonly InstanceTls? _tls;
     private readonly UpstreamTls? _tlsOptions;
     private UpstreamStream _stream;
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(MinBuffer);
+    private byte[] _buffer = BufferPool.Shared.Rent(MinBuffer);
     private int _start;
     private int _end;
     private int _state = Active;
@@ -261,8 +261,8 @@ internal sealed class UpstreamConnection : IDisposable
         if (_start != _end || _receiving) return false;
         if (_buffer.Length > MinBuffer * 2)
         {
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = ArrayPool<byte>.Shared.Rent(MinBuffer);
+            BufferPool.Shared.Return(_buffer);
+            _buffer = BufferPool.Shared.Rent(MinBuffer);
         }
         IsReused = true;
         IdleUntil = idleUntil;
@@ -295,7 +295,8 @@ internal sealed class UpstreamConnection : IDisposable
         _stream.Dispose();
         // A receive that is still pending writes into the buffer until the kernel has let go of it: the buffer
         // of such a connection is left to the collector instead of given to somebody else.
-        if (!_receiving || _stream.IsReceived) ArrayPool<byte>.Shared.Return(_buffer);
+        if (!_receiving || _stream.IsReceived) BufferPool.Shared.Return(_buffer);
+        else BufferPool.Shared.Abandon(_buffer);
         _buffer = [];
         _start = _end = 0;
     }
@@ -347,9 +348,9 @@ internal sealed class UpstreamConnection : IDisposable
             MoveToFront();
             return;
         }
-        var larger = ArrayPool<byte>.Shared.Rent(Math.Min(_buffer.Length * 2, MaxBuffer));
+        var larger = BufferPool.Shared.Rent(Math.Min(_buffer.Length * 2, MaxBuffer));
         _buffer.AsSpan(_start, _end - _start).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
+        BufferPool.Shared.Return(_buffer);
         _buffer = larger;
         _end -= _start;
         _start = 0;

@@ -24,9 +24,10 @@ public class RequestWriterTests
             foreach (var (name, value) in fields) writer.Field(name, value);
             writer.ContentLength(7);
             writer.End();
-            if (!writer.IsValid) return;
+            var valid = writer.IsValid;
             var lines = Encoding.Latin1.GetString(writer.Written.Span).Split("\r\n");
             writer.Release();
+            if (!valid) return;
             // Request line, own field, the others, the length, and what follows the last two line ends: nothing.
             Assert.Equal(fields.Length + 5, lines.Length);
             Assert.Equal($"{method} {target} HTTP/1.1", lines[0]);
@@ -55,6 +56,7 @@ public class RequestWriterTests
         writer.Start(method, target);
 
         Assert.Equal(valid, writer.IsValid);
+        writer.Release();
     }
 
     [Fact]
@@ -71,6 +73,7 @@ public class RequestWriterTests
 
         Assert.True(writer.IsValid);
         Assert.Equal("GET / HTTP/1.1\r\n\r\n", Encoding.Latin1.GetString(writer.Written.Span));
+        writer.Release();
     }
 
     [Fact]

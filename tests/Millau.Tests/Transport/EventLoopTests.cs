@@ -84,6 +84,25 @@ public sealed class EventLoopTests : IDisposable
         probe.Close(reset: false);
     }
 
+    [Fact]
+    public async Task What_still_waits_when_the_loop_ends_is_told_that_its_socket_failed()
+    {
+        var (socket, peer) = await Connect();
+        using var peers = new Peers(peer);
+        var result = 0;
+        var probe = new Probe(socket, _loop);
+        probe.Readable = () => result = probe.Receive(new byte[16]);
+        Assert.True(probe.Start());
+        Assert.True(Arm(probe));
+
+        _loop.Dispose();
+
+        Assert.InRange(result, int.MinValue, -1);
+        var (late, ofLate) = await Connect();
+        using var latePeers = new Peers(ofLate);
+        Assert.False(new Probe(late, _loop).Start());
+    }
+
     public void Dispose() => _loop.Dispose();
 
     // A socket that was never read from is ready until it finds nothing.

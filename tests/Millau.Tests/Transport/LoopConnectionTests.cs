@@ -206,6 +206,29 @@ public class LoopConnectionTests
         Assert.Equal(0, await pair.Client.ReceiveAsync(new byte[1]));
     }
 
+    [Theory]
+    [InlineData("asked for")]
+    [InlineData("written")]
+    [InlineData("completed with a failure")]
+    [InlineData("more than the client takes")]
+    [InlineData("flush under way")]
+    [InlineData("flush cancelled")]
+    public async Task A_connection_that_is_closed_holds_nothing_of_the_pool(string left)
+    {
+        await using var pair = await Pair.StartAsync();
+        var much = left is "more than the client takes" or "flush under way" or "flush cancelled";
+        if (left == "asked for") pair.Output.GetMemory(100);
+        else pair.Output.Write(new byte[much ? 16_000_000 : 100]);
+        if (left == "completed with a failure") await pair.Output.CompleteAsync(new IOException("enough"));
+        var flushing = left.StartsWith("flush", StringComparison.Ordinal) ? pair.Output.FlushAsync().AsTask() : Task.CompletedTask;
+        if (left == "flush cancelled") pair.Output.CancelPendingFlush();
+
+        await pair.Connection.DisposeAsync();
+
+        await flushing.WaitAsync(Deadline);
+        await Eventually.TrueAsync(() => pair.Pool.Rented == 0, $"{pair.Pool.Rented} blocks are out");
+    }
+
     [Fact]
     public async Task Many_connections_on_two_loops_echo_what_each_was_sent()
     {
@@ -297,6 +320,8 @@ public class LoopConnectionTests
             await connection.DisposeAsync();
             client.Dispose();
             own?.Dispose();
+            // Those who share loops may still be woken on them.
+            if (own is not null) Assert.Equal(0, pool.Rented);
         }
     }
 
