@@ -91,7 +91,17 @@ internal sealed class EventLoop : IDisposable
     {
         _closed.Enqueue(socket);
         // On the loop itself the queue is looked at before the next wait.
-        if (Thread.CurrentThread != _thread && Interlocked.Exchange(ref _signalled, 1) == 0) Native.Signal(_wake);
+        if (Thread.CurrentThread == _thread) return;
+        lock (_lock)
+        {
+            if (!_ended)
+            {
+                if (Interlocked.Exchange(ref _signalled, 1) == 0) Native.Signal(_wake);
+                return;
+            }
+        }
+        // Race window: it was closed by somebody else while the loop ended.
+        ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.WakeClosed(), this, preferLocal: false);
     }
 
     /// <summary>Ends the thread, and cuts what is still watched: whoever waits on it would wait for ever.</summary>

@@ -60,13 +60,19 @@ internal sealed class MillauBinary : IAsyncDisposable
     /// <param name="engine">The caller's, disposed by it; services may be added now or later.</param>
     /// <param name="environment">Added to the settings of the ports and the Engine, or instead of them. ACME is off unless set here.</param>
     public static Task<MillauBinary> StartAsync(EngineStandIn engine, params (string Name, string? Value)[] environment) =>
-        StartAsync(engine, isRead: true, environment);
+        StartAsync(Command, engine, isRead: true, environment);
+
+    /// <summary>As the other, started by a program that ends up being it, such as <c>nsenter</c>.</summary>
+    public static Task<MillauBinary> StartWithinAsync(
+        string[] launcher, EngineStandIn engine, params (string Name, string? Value)[] environment) =>
+        StartAsync([.. launcher, .. Command], engine, isRead: true, environment);
 
     /// <summary>As the other, but nobody takes what it writes, until <see cref="Tool.ReadOutput"/>.</summary>
     public static Task<MillauBinary> StartUnreadAsync(EngineStandIn engine, params (string Name, string? Value)[] environment) =>
-        StartAsync(engine, isRead: false, environment);
+        StartAsync(Command, engine, isRead: false, environment);
 
-    private static async Task<MillauBinary> StartAsync(EngineStandIn engine, bool isRead, (string Name, string? Value)[] environment)
+    private static async Task<MillauBinary> StartAsync(
+        string[] command, EngineStandIn engine, bool isRead, (string Name, string? Value)[] environment)
     {
         var ports = Ports.Free(3);
         var settings = new Dictionary<string, string?>
@@ -80,7 +86,7 @@ internal sealed class MillauBinary : IAsyncDisposable
         foreach (var (name, value) in environment)
             settings[name] = value;
         int Port(string name) => int.Parse(settings[name]!, CultureInfo.InvariantCulture);
-        var millau = new MillauBinary(Tool.Start(Command[0], Command[1..], settings, isRead), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
+        var millau = new MillauBinary(Tool.Start(command[0], command[1..], settings, isRead), engine, Port("HTTP"), Port("HTTPS"), Port("TELEMETRY"));
         try
         {
             using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(5) };

@@ -103,6 +103,22 @@ public sealed class EventLoopTests : IDisposable
         Assert.False(new Probe(late, _loop).Start());
     }
 
+    [Fact]
+    public async Task What_waits_on_a_socket_that_is_closed_after_the_end_of_the_loop_is_told_all_the_same()
+    {
+        var (socket, peer) = await Connect();
+        using var peers = new Peers(peer);
+        var told = new TaskCompletionSource();
+        // As one that was taken from the loop's table, to be closed, a moment before the end.
+        var probe = new Probe(socket, _loop) { Readable = told.SetResult };
+        Assert.True(Arm(probe));
+        _loop.Dispose();
+
+        probe.Close(reset: false);
+
+        await told.Task.WaitAsync(Deadline, TestContext.Current.CancellationToken);
+    }
+
     public void Dispose() => _loop.Dispose();
 
     // A socket that was never read from is ready until it finds nothing.

@@ -32,5 +32,5 @@ internal static class Http2Setting
 /// <summary>Error codes of RFC 9113 section 7.</summary>
 internal static class Http2Error
 {
-    public const uint NoError = 0, ProtocolError = 1, InternalError = 2, FlowControlError = 3, EnhanceYourCalm = 11;
+    public const uint NoError = 0, ProtocolError = 1, InternalError = 2, FlowControlError = 3, RefusedStream = 7, EnhanceYourCalm = 11;
 }
