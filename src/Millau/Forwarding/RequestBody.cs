@@ -132,7 +132,7 @@ internal sealed class RequestBody
         if (!_sending.IsCompleted && !_ending)
         {
             _stopped = true;
-            _reader!.CancelPendingRead();
+            StopReading();
         }
         var sent = await _sending.ConfigureAwait(false);
         _sending = null;
@@ -154,6 +154,18 @@ internal sealed class RequestBody
         Exists = _keep = _lost = _ended = _answered = _stopped = _ending = false;
         _taken = 0;
         Length = -1;
+    }
+
+    private void StopReading()
+    {
+        try
+        {
+            _reader!.CancelPendingRead();
+        }
+        catch (Exception)
+        {
+            // The reader says the client's failure to whoever touches it, and so to the read that is under way, which ends by that.
+        }
     }
 
     // False when not all of the body was sent: the instance does not take it, the attempt was stopped, or the client

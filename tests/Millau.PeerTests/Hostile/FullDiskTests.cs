@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Millau.Demo;
 using Millau.PeerTests.Support;
 
@@ -46,12 +47,31 @@ public class FullDiskTests
             foreach (var (_, json) in after.Where(f => f.Key.EndsWith(".json", StringComparison.Ordinal))) JsonDocument.Parse(json).Dispose();
             Assert.Equal(second.SerialNumber, (await pebble.HandshakeAsync(Blog)).SerialNumber);
             Assert.Equal(2, pebble.Issued);
+            await KeysAreSecretAsync(millau, after);
         }
 
         // What was caught up with outlives the process: nothing is ordered anew.
         await using var again = await MillauBinary.StartWithinAsync(disk.Launcher, engine, pebble.Settings);
         await pebble.CertifiedAsync(() => again.Output, Shop, Blog);
         Assert.Equal(2, pebble.Issued);
+    }
+
+    // Of all the keys that are on the disk, no line is in the log or on a page.
+    private static async Task KeysAreSecretAsync(MillauBinary millau, Dictionary<string, string> files)
+    {
+        using var client = new HttpClient();
+        var said = millau.Output;
+        foreach (var page in (string[])["", "metrics", "status", "ui"])
+        {
+            using var answer = await client.GetAsync(new Uri($"http://127.0.0.1:{millau.Telemetry}/{page}"));
+            said += await answer.Content.ReadAsStringAsync();
+        }
+        var keys = files.Values.SelectMany(text => Regex.Matches(text.Replace("\\u002B", "+", StringComparison.Ordinal), "-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)-----END", RegexOptions.Singleline))
+            .SelectMany(key => key.Groups[1].Value.Replace("\\n", "\n", StringComparison.Ordinal).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            .Where(line => line.Length > 16).ToList();
+        Assert.True(keys.Count >= 3, $"{keys.Count}");
+        Assert.All(keys, line => Assert.DoesNotContain(line, said, StringComparison.Ordinal));
+        Assert.DoesNotContain("PRIVATE KEY", said);
     }
 
     private static async Task StoreIsAsync(MillauBinary millau, string value)

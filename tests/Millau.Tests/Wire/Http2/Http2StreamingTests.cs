@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Millau.Tests.Telemetry.Metrics;
 
 namespace Millau.Tests.Wire.Http2;
 
@@ -236,6 +237,29 @@ public class Http2StreamingTests
         }
 
         Assert.Equal(0, proxy.Log.Count("instance left out|response cut|request failed"));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_upload_that_its_client_breaks_off_leaves_nothing_of_its_connection_to_the_instance(bool resets)
+    {
+        await using var instance = new ScriptedInstance(async connection => await connection.ReadToEndAsync());
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await Http2Client.ConnectAsync(proxy.TlsEndPoint);
+
+        // The client's failure is told to the body and to the request, in either order.
+        for (var i = 1; i <= 30; i++)
+        {
+            var stream = await client.OpenAsync(Http2Client.Request("POST").Add("content-length", "10"), end: false);
+            await client.SendDataAsync(stream, "hello");
+            await Eventually.TrueAsync(() => instance.Connections == i);
+            if (resets) await client.ResetAsync(stream);
+            else await client.SendDataAsync(stream, "", end: true);
+        }
+
+        await Scrape.WithAsync(proxy.Proxy.Metrics, "millau_upstream_connections{state=\"active\"} 0");
+        Assert.Equal(0, proxy.Log.Count("request failed"));
     }
 
     // Sends until nothing more is taken for a while.
