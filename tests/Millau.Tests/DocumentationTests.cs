@@ -87,6 +87,23 @@ public class DocumentationTests
     }
 
     [Fact]
+    public void Each_fault_names_what_shows_it_and_that_exists()
+    {
+        // Tests of all suites, so by their source.
+        var sources = Directory.GetFiles(Path.Combine(Root, "tests"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText).ToList();
+        var page = Read("docs/faults.md");
+        var rows = Regex.Matches(page[..page.IndexOf("## Figures", StringComparison.Ordinal)], @"^\| [^|-][^|]*\|[^|]*\| ([^|]*) \|$", RegexOptions.Multiline);
+        Assert.True(rows.Count > 30, $"{rows.Count}");
+        foreach (var shown in rows.Select(r => r.Groups[1].Value).Where(shown => shown != "shown by"))
+        {
+            var names = Regex.Matches(shown, @"`([A-Z]\w+)(?:\.(\w+))?`");
+            Assert.NotEmpty(names);
+            Assert.All(names, name => Assert.Contains(sources, text =>
+                Regex.IsMatch(text, $@"\bclass {name.Groups[1].Value}\b") && text.Contains(name.Groups[2].Value, StringComparison.Ordinal)));
+        }
+    }
+
+    [Fact]
     public void Each_metric_is_explained_and_each_that_is_explained_exists()
     {
         const string name = "(?:millau|process|dotnet)_[a-z_]+";
