@@ -97,7 +97,7 @@ internal static class HuffmanCode
                 for (length = ShortBits + 1; next >= Limits[length];) length++;
                 symbol = Symbols[(int)(next >> (LongestCode - length)) + Offsets[length]];
             }
-            // No code but that of the end begins with seven ones and goes on with what is missing here.
+            // What is left is no code: padding, or the beginning of one. No code of up to seven bits has ones alone.
             if (length > bits) return bits < 8 && window == ~(ulong.MaxValue >> bits);
             if (symbol == EndOfString) return false;
             destination[written++] = (byte)symbol;
