@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Net;
-using Microsoft.AspNetCore.Http.Features;
 using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
@@ -74,13 +73,8 @@ internal static class MetricsBench
 
     private static RequestContext Context(Listener listener)
     {
-        var features = new FeatureCollection();
-        features.Set<IHttpRequestFeature>(new HttpRequestFeature { Method = "GET", Protocol = "HTTP/2" });
-        features.Set<IHttpResponseFeature>(new HttpResponseFeature());
-        features.Set<IHttpConnectionFeature>(new HttpConnectionFeature { RemoteIpAddress = IPAddress.Loopback });
-        features.Set<IHttpRequestLifetimeFeature>(new HttpRequestLifetimeFeature());
-        features.Set(listener);
-        var context = new RequestContext(features);
+        var context = new RequestContext(
+            new ImaginedExchange(new ClientPeer(IPAddress.Loopback) { Listener = listener }, "GET", "/", Ingress.HttpVersion.Http2));
         context.Begin();
         return context;
     }

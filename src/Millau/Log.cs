@@ -187,6 +187,15 @@ internal static partial class Log
     [LoggerMessage(506, LogLevel.Error, "no socket for an instance error={Error}")]
     public static partial void NoSocket(ILogger logger, SocketError error);
 
+    [LoggerMessage(521, LogLevel.Debug, "connection refused, there are too many most={Most}")]
+    public static partial void TooManyConnections(ILogger logger, int most);
+
+    [LoggerMessage(522, LogLevel.Error, "connection failed")]
+    public static partial void ConnectionFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(523, LogLevel.Debug, "no TLS handshake peer={Peer} reason=\"{Reason}\"")]
+    public static partial void HandshakeFailed(ILogger logger, EndPoint? peer, string reason);
+
     [LoggerMessage(520, LogLevel.Debug, "connection of a trusted proxy refused, no header of the PROXY protocol peer={Peer}")]
     public static partial void BadProxyHeader(ILogger logger, EndPoint? peer);
 

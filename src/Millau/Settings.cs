@@ -291,7 +291,7 @@ internal sealed record Settings
             return otherwise;
         }
 
-        // Kestrel looks at its times once a second, and wants two for a body.
+        // Times are looked at once a second.
         private TimeSpan Seconds(string name, TimeSpan otherwise) =>
             TimeSpan.FromSeconds(Number(name, 2, 86400, (int)otherwise.TotalSeconds));
 

@@ -22,19 +22,19 @@ public sealed class AllocationTests : IDisposable
     public void Dispose() => _directory.Delete(recursive: true);
 
     [Fact]
-    public Task A_get() => CostsAtMostAsync(320, "--h1", "http");
+    public Task A_get() => CostsAtMostAsync(64, "--h1", "http");
 
     [Fact]
-    public Task A_post_with_a_body() => CostsAtMostAsync(512, "--h1", "http", bodyLength: 1000);
+    public Task A_post_with_a_body() => CostsAtMostAsync(64, "--h1", "http", bodyLength: 1000);
 
     [Fact]
-    public Task A_get_with_a_chunked_answer() => CostsAtMostAsync(384, "--h1", "http", answer: ChunkedAnswer);
+    public Task A_get_with_a_chunked_answer() => CostsAtMostAsync(64, "--h1", "http", answer: ChunkedAnswer);
 
     [Fact]
-    public Task A_get_with_https() => CostsAtMostAsync(1024, "--h1", "https");
+    public Task A_get_with_https() => CostsAtMostAsync(384, "--h1", "https");
 
     [Fact]
-    public Task A_get_with_http2() => CostsAtMostAsync(1280, "-m10", "https");
+    public Task A_get_with_http2() => CostsAtMostAsync(192, "-m10", "https");
 
     [Fact]
     public async Task A_get_that_is_sent_again_on_a_fresh_connection()
@@ -83,7 +83,9 @@ public sealed class AllocationTests : IDisposable
 
         var each = (after - before - (before - scrape)) / requests;
         TestContext.Current.TestOutputHelper?.WriteLine($"{each:0} bytes a request, budget {budget}");
-        Assert.InRange(each, 1, budget);
+        // Kept alive, a request may cost so little that the scrapes, which are taken off, weigh as much; but the count goes on.
+        Assert.True(before > scrape && after > before, $"{scrape}, {before}, {after} bytes");
+        Assert.True(each <= budget, $"{each:0} bytes a request");
 
         async Task LoadAsync(int count)
         {

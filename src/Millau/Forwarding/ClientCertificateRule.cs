@@ -1,4 +1,3 @@
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Millau.Routing;
 using Millau.Tls;
@@ -25,11 +24,11 @@ internal sealed class ClientCertificateRule(TimeProvider time)
     public Refusal? Check(RequestContext context, UpstreamGroup group)
     {
         if (group.ClientAuthorities.IsEmpty || FindProblem(context.Certificate, group) is not { } problem) return null;
-        if (context.Features.Get<ITlsHandshakeFeature>() is not { } tls)
+        if (context.Client.Tls is not { } tls)
             return Forbidden(RequiredWithHttps);
         // The handshake asked for what another host needs, or for nothing; on a connection for this host the client may
         // have its certificate accepted (RFC 9110 section 15.5.20). HTTP/2 clients share connections between hosts.
-        if (!HostName.Bare(context.Host).Equals(CertificateStore.ToHost(tls.HostName), StringComparison.OrdinalIgnoreCase))
+        if (!HostName.Bare(context.Host).Equals(CertificateStore.ToHost(tls.ServerName), StringComparison.OrdinalIgnoreCase))
             return new(StatusCodes.Status421MisdirectedRequest, "Misdirected request: this host needs a connection of its own, with a client certificate");
         return Forbidden(problem);
     }

@@ -1,11 +1,12 @@
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
+using System.Text;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 using Millau.Async;
 using Millau.Discovery;
+using Millau.Http1;
 using Millau.Routing;
 using Millau.Tls.Acme;
 using Millau.Transport;
@@ -43,13 +44,13 @@ internal sealed class Forwarder(
     public async ValueTask ForwardAsync(RequestContext context)
     {
         // 1.
-        trusted?.Apply(context, context.Peer);
+        trusted?.Apply(context);
         if (RequestRules.Check(context) is { } refusal)
         {
             await RefuseAsync(context, refusal.Status, refusal.Reason).ConfigureAwait(false);
             return;
         }
-        if (challenges.FindFile(context.Target.Path.Span) is { } file && context.Request.Method is "GET" or "HEAD")
+        if (challenges.FindFile(context.Target.Path.Span) is { } file && context.Exchange.Method is "GET" or "HEAD")
         {
             await Responses.WriteAsync(context, StatusCodes.Status200OK, file).ConfigureAwait(false);
             return;
@@ -166,8 +167,8 @@ internal sealed class Forwarder(
     // Serializes the head once for all attempts. False if it cannot be.
     private static bool Prepare(RequestContext context)
     {
-        var headers = context.Request.Headers;
-        if (context.Request.Method == "CONNECT")
+        var exchange = context.Exchange;
+        if (exchange.Method == "CONNECT")
         {
             // Of these only WebSocket gets here. What the client sends behind it is no body but goes through the tunnel.
             context.Upgrade = WebSocketHandshake.Protocol;
@@ -177,11 +178,13 @@ internal sealed class Forwarder(
         else
         {
             context.Upgrade = RequestHead.ReadUpgrade(context);
-            context.IsRepeatable = RetryRule.IsIdempotent(context.Request.Method) || headers.ContainsKey("Idempotency-Key");
-            context.Body.Begin(context, keep: context.IsRepeatable);
+            // What the client may have sent already in the protocol it asks for is no request in this one.
+            if (context.Upgrade is not null) exchange.CloseAfterAnswer();
+            context.IsRepeatable = RetryRule.IsIdempotent(exchange.Method) || exchange.Fields.Has(FieldName.IdempotencyKey);
+            context.Body.Begin(exchange, keep: context.IsRepeatable);
         }
-        context.ExpectsContinue = context.Body.Exists && headers.Expect.Count > 0
-            && string.Equals(headers.Expect[0], "100-continue", StringComparison.OrdinalIgnoreCase);
+        context.ExpectsContinue = context.Body.Exists && exchange.Fields.Has(FieldName.Expect)
+            && Ascii.EqualsIgnoreCase(exchange.Fields.First(FieldName.Expect), "100-continue"u8);
         RequestHead.Write(context);
         if (!context.Writer.IsValid) return false;
         if (!context.ExpectsContinue) context.Body.AppendTo(context.Writer);
@@ -190,11 +193,10 @@ internal sealed class Forwarder(
 
     private async ValueTask<bool> WaitAsync(RequestContext context, Parking.Ticket ticket, long version)
     {
-        var aborted = context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
         var since = watch.Now;
         try
         {
-            return await ticket.WaitAsync(version, aborted).ConfigureAwait(false);
+            return await ticket.WaitAsync(version, context.ClientGoneToken).ConfigureAwait(false);
         }
         finally
         {
@@ -213,8 +215,7 @@ internal sealed class Forwarder(
     private static async ValueTask<bool> WaitForTurnAsync(RequestContext context, UpstreamInstance instance)
     {
         var budget = instance.Service.Retries;
-        var aborted = context.Features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
-        if (!await budget.TakeAsync(aborted).ConfigureAwait(false)) return false;
+        if (!await budget.TakeAsync(context.ClientGoneToken).ConfigureAwait(false)) return false;
         context.BeginRepeat(budget);
         return true;
     }
@@ -231,7 +232,7 @@ internal sealed class Forwarder(
         var failure = AttemptFailure.None;
         string? reason = null;
         context.IsConnectionReused = connection is not null;
-        if (connection is null) (connection, failure, reason) = await ConnectAsync(instance, context.Loop).ConfigureAwait(false);
+        if (connection is null) (connection, failure, reason) = await ConnectAsync(instance, context.Client.Loop).ConfigureAwait(false);
         if (connection is not null)
             failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
         if (failure != AttemptFailure.None) reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
@@ -239,7 +240,7 @@ internal sealed class Forwarder(
         if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
 
         // 5. Who is to blame.
-        Log.AttemptFailed(logger, context.Request.Method, context.Host, instance.Service.Name, instance.Name, reason!);
+        Log.AttemptFailed(logger, context.Exchange.Method, context.Host, instance.Service.Name, instance.Name, reason!);
         if (!RetryRule.BlamesInstance(failure) || !instance.LeaveOut()) return failure;
         watch.InstanceLeftOut(instance, failure);
         // That one which is to stop fails is no news.
@@ -315,10 +316,7 @@ internal sealed class Forwarder(
                     .ConfigureAwait(false);
                 return AttemptFailure.None;
             }
-            relay.CopyHead(context, connection);
-            // What the client may have sent already in the protocol it asked for is no request in this one.
-            if (context.Upgrade is not null) context.CloseAfterAnswer();
-            var result = await relay.RelayBodyAsync(context, connection).ConfigureAwait(false);
+            var result = await relay.RelayAsync(context, connection).ConfigureAwait(false);
             if (result is RelayResult.Broken or RelayResult.ClientGone)
             {
                 // A client that has gone, or whose own body was broken, has ended the exchange itself.
@@ -331,9 +329,7 @@ internal sealed class Forwarder(
                 {
                     context.Outcome.ClientGone = true;
                 }
-                // Also when the client has gone: Kestrel may learn of it later than this, and would take the answer for
-                // one that ended too early by our fault.
-                context.AbortClient();
+                context.Exchange.Abort();
             }
             reusable = result == RelayResult.Reusable;
             return AttemptFailure.None;
@@ -375,6 +371,7 @@ internal sealed class Forwarder(
                 if (await Task.WhenAny(received, Task.Delay(ContinueTimeout)).ConfigureAwait(false) != received)
                 {
                     awaitsContinue = false;
+                    await context.Exchange.ContinueAsync().ConfigureAwait(false);
                     body.Start(connection, timeout);
                 }
                 head = new(received);
@@ -389,7 +386,11 @@ internal sealed class Forwarder(
             if (body.IsSent) connection.SetDeadline(timeout);
             if (status == StatusCodes.Status100Continue)
             {
-                if (awaitsContinue) body.Start(connection, timeout);
+                if (awaitsContinue)
+                {
+                    await context.Exchange.ContinueAsync().ConfigureAwait(false);
+                    body.Start(connection, timeout);
+                }
                 awaitsContinue = false;
             }
             else
@@ -426,7 +427,7 @@ internal sealed class Forwarder(
     private Task RefuseAsync(RequestContext context, int status, string reason)
     {
         Log.Refused(logger, context.ClientAddress, reason);
-        context.CloseAfterAnswer();
+        context.Exchange.CloseAfterAnswer();
         return Responses.WriteAsync(context, status, reason);
     }
 }

@@ -14,16 +14,13 @@ internal sealed class HttpsRedirect(int port)
 
     /// <summary>Whether a request of a route that is for https came without, and is none of an ACME server.</summary>
     public bool Applies(RequestContext context) =>
-        context.Request.Scheme == "http" && !context.Target.Path.Span.StartsWith(AcmePath, StringComparison.Ordinal);
+        context.Exchange.Scheme == "http" && !context.Target.Path.Span.StartsWith(AcmePath, StringComparison.Ordinal);
 
     /// <summary>Where it is sent.</summary>
     public string LocationOf(RequestContext context) =>
         $"https://{HostName.Bare(context.Host)}{_port}{(context.Target.IsAsterisk ? default : context.Target.Sent.Span)}";
 
     /// <summary>308. The body of the request, if there is one, is not read.</summary>
-    public Task WriteAsync(RequestContext context)
-    {
-        context.Response.Headers.Location = LocationOf(context);
-        return Responses.WriteAsync(context, StatusCodes.Status308PermanentRedirect, "Use https");
-    }
+    public Task WriteAsync(RequestContext context) =>
+        Responses.WriteAsync(context, StatusCodes.Status308PermanentRedirect, "Use https", ("Location", LocationOf(context)));
 }

@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -26,27 +25,15 @@ internal static class ProtocolSwitch
     /// <summary>Answers the client and passes bytes both ways until the end.</summary>
     public static async ValueTask RunAsync(RequestContext context, UpstreamConnection connection, ResponseRelay relay)
     {
-        relay.CopyHead(context, connection);
-        context.AllowHalfClose();
-        await using var downstream = await (context.WebSocketKey is null
-            ? UpgradeAsync(context, connection)
-            : AcceptAsync(context)).ConfigureAwait(false);
-        if (await Tunnel.RunAsync(downstream, connection, context.Outcome).ConfigureAwait(false)) return;
+        var exchange = context.Exchange;
+        var isStream = context.WebSocketKey is not null;
+        relay.BeginHead(context, connection, isStream ? StatusCodes.Status200OK : null);
+        if (!isStream) exchange.Field("Upgrade"u8, ResponseRelay.Upgrade(connection) ?? context.Upgrade!);
+        exchange.EndHead(-1, hasBody: isStream);
+        exchange.AcceptTunnel();
+        if (!await exchange.FlushAsync().ConfigureAwait(false)) return;
+        if (await Tunnel.RunAsync(exchange, connection, context.Outcome).ConfigureAwait(false)) return;
         // An instance that broke off did not end its stream (RFC 8441 section 5: RST on one side is RST_STREAM on the other).
-        if (context.IsHttp2) context.AbortClient();
-    }
-
-    private static async ValueTask<Stream> UpgradeAsync(RequestContext context, UpstreamConnection connection)
-    {
-        context.Response.Headers.Upgrade = ResponseRelay.Upgrade(connection) ?? context.Upgrade;
-        return await context.Features.GetRequiredFeature<IHttpUpgradeFeature>().UpgradeAsync().ConfigureAwait(false);
-    }
-
-    private static ValueTask<Stream> AcceptAsync(RequestContext context)
-    {
-        context.Response.StatusCode = StatusCodes.Status200OK;
-        // The answer to Millau's key, not to one of the client's.
-        context.Response.Headers.SecWebSocketAccept = default;
-        return context.Features.GetRequiredFeature<IHttpExtendedConnectFeature>().AcceptAsync();
+        if (context.IsHttp2) exchange.Abort();
     }
 }

@@ -1,36 +1,27 @@
+using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Abstractions;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using Millau.Async;
+using Millau.Ingress;
 
 namespace Millau.Forwarding;
 
-/// <summary>What Kestrel calls for each request: the one place where a request's exceptions end.</summary>
-internal sealed class ProxyApplication(Forwarder forwarder, RequestWatch watch, ILogger logger) : IHttpApplication<RequestContext>
+/// <summary>What the listeners call for each request: the one place where a request's exceptions end.</summary>
+internal sealed class ProxyApplication(Forwarder forwarder, RequestWatch watch, ILogger logger) : IRequestHandler
 {
     private volatile bool _draining;
 
     /// <summary>From now on each response asks its client to close the connection.</summary>
     public void Drain() => _draining = true;
 
-    public RequestContext CreateContext(IFeatureCollection contextFeatures)
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder))]
+    public async ValueTask HandleAsync(Exchange exchange)
     {
-        RequestContext context;
-        // Kestrel keeps the context with its connection or stream, so that it is made once for all their requests.
-        if (contextFeatures is IHostContextContainer<RequestContext> container)
-            context = container.HostContext ??= new RequestContext(contextFeatures);
-        else
-            context = new RequestContext(contextFeatures);
+        // Kept with the connection or stream, so that it is made once for all their requests.
+        if (exchange.State is not RequestContext context) exchange.State = context = new RequestContext(exchange);
         context.Begin();
-        return context;
-    }
-
-    public async Task ProcessRequestAsync(RequestContext context)
-    {
-        if (_draining) context.AskToLeave();
-        var refused = 0;
+        if (_draining) exchange.AskToLeave();
         watch.RequestStarted(context);
         try
         {
@@ -40,31 +31,28 @@ internal sealed class ProxyApplication(Forwarder forwarder, RequestWatch watch, 
         {
             Log.ClientGone(logger, context.ClientAddress, context.Host);
         }
-        catch (BadHttpRequestException e)
+        catch (Exception e) when (e is BadHttpRequestException or IOException && !exchange.HasStarted)
         {
             Log.Refused(logger, context.ClientAddress, e.Message);
-            // Kestrel knows the status that belongs to it, if an answer can still be given.
-            refused = context.Response.HasStarted ? 0 : e.StatusCode;
-            throw;
+            exchange.CloseAfterAnswer();
+            var status = e is BadHttpRequestException bad ? bad.StatusCode : StatusCodes.Status400BadRequest;
+            await Responses.WriteAsync(context, status, "Bad request: the body is broken or too slow").ConfigureAwait(false);
         }
-        catch (IOException e) when (!context.Response.HasStarted)
+        catch (Exception e) when (e is BadHttpRequestException or IOException)
         {
-            // Kestrel has no status for some broken bodies, such as a chunk size that no number holds.
             Log.Refused(logger, context.ClientAddress, e.Message);
-            context.CloseAfterAnswer();
-            await Responses.WriteAsync(context, StatusCodes.Status400BadRequest, "Bad request: the body is broken").ConfigureAwait(false);
+            exchange.Abort();
         }
         catch (Exception e)
         {
-            Log.RequestFailed(logger, e, context.Request.Method, context.Host);
-            if (context.Response.HasStarted) context.AbortClient();
+            Log.RequestFailed(logger, e, exchange.Method, context.Host);
+            if (exchange.HasStarted) exchange.Abort();
             else await Responses.WriteAsync(context, StatusCodes.Status500InternalServerError, "Internal error").ConfigureAwait(false);
         }
         finally
         {
-            watch.RequestEnded(context, refused != 0 ? refused : context.Response.StatusCode);
+            watch.RequestEnded(context, exchange.Status);
+            context.End();
         }
     }
-
-    public void DisposeContext(RequestContext context, Exception? exception) => context.End();
 }

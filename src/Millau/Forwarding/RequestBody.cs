@@ -3,10 +3,11 @@ using System.Buffers.Text;
 using System.IO.Pipelines;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Millau.Http1;
+using Millau.Ingress;
+using Millau.Ingress.Http1;
 using Millau.Memory;
+using Millau.Transport;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
@@ -24,6 +25,8 @@ internal sealed class RequestBody
     // A body that came with the head is sent with the head, in one call.
     private const int MaxWithHead = 16 * 1024;
 
+    private const int MostSpliced = 1024 * 1024;
+
     private static readonly byte[] LineEnd = "\r\n"u8.ToArray();
     private static readonly byte[] LastChunk = "0\r\n\r\n"u8.ToArray();
 
@@ -31,7 +34,7 @@ internal sealed class RequestBody
     private readonly List<ArraySegment<byte>> _kept = [];
     private readonly byte[] _chunkSize = new byte[18];
     private PipeReader? _reader;
-    private IHttpRequestTrailersFeature? _trailers;
+    private Exchange? _exchange;
     private bool _keep;
     private bool _lost;
     private bool _ended;
@@ -60,24 +63,16 @@ internal sealed class RequestBody
     public Exception? ClientError { get; private set; }
 
     /// <summary>Takes over the body of a request, if it has one.</summary>
-    /// <param name="context">The request's.</param>
+    /// <param name="exchange">The request's.</param>
     /// <param name="keep">It may be sent again, so it is kept, up to <see cref="RetryRule.MaxKeptBody"/>.</param>
-    public void Begin(RequestContext context, bool keep)
+    public void Begin(Exchange exchange, bool keep)
     {
-        Exists = context.CanHaveBody;
-        var headers = context.Request.Headers;
-        Length = headers.ContentLength ?? -1;
+        Exists = exchange.HasBody;
+        Length = exchange.ContentLength;
         if (!Exists) return;
-        var features = context.Features;
-        if (headers.TransferEncoding.Count > 0) features.Get<ClientInput>()?.BeginChunked();
-        _reader = features.GetRequiredFeature<IRequestBodyPipeFeature>().Reader;
+        _exchange = exchange;
+        _reader = exchange.Body;
         _keep = keep && Length <= RetryRule.MaxKeptBody;
-        if (Length >= 0) return;
-        _trailers = features.Get<IHttpRequestTrailersFeature>();
-        // An HTTP/2 stream without a length may be silent for hours, and the rest of its connection is not to end with it. That
-        // the client is still there is asked of the connection. HTTP/1 has no such thing, so there the limit stays.
-        if (features.Get<IHttp2StreamIdFeature>() is not null && features.Get<IHttpMinRequestBodyDataRateFeature>() is { } rate)
-            rate.MinDataRate = null;
     }
 
     /// <summary>Puts what is there already behind the head, so that a small request is one call.</summary>
@@ -142,13 +137,14 @@ internal sealed class RequestBody
     /// <summary>Gives back what is kept. No attempt may be under way.</summary>
     public void Release()
     {
+        Length = -1;
         if (!Exists) return;
         foreach (var kept in _kept) BufferPool.Shared.Return(kept.Array!);
         _kept.Clear();
         _segments.Clear();
         KeptBytes = 0;
         _reader = null;
-        _trailers = null;
+        _exchange = null;
         _sending = null;
         ClientError = null;
         Exists = _keep = _lost = _ended = _answered = _stopped = _ending = false;
@@ -181,6 +177,13 @@ internal sealed class RequestBody
             {
                 // Nothing is asked of the instance while the client is slow.
                 connection.ClearDeadline();
+                if (!_keep && Length - _taken >= BodyRelay.LeastSpliced && _reader is Http1Body { PlainSocket: { } source } plain
+                    && connection.PlainSocket is { } target)
+                {
+                    var spliced = await SpliceAsync(connection, timeout, plain, source, target).ConfigureAwait(false);
+                    if (spliced is { } all) return all;
+                    if (_ended) break;
+                }
                 var read = await _reader!.ReadAsync().ConfigureAwait(false);
                 var buffer = read.Buffer;
                 if (read.IsCanceled)
@@ -219,20 +222,62 @@ internal sealed class RequestBody
         }
     }
 
+    // From the client's socket to the instance's inside the kernel: all that is still to come. False as for SendAsync; null if the
+    // rest is to be sent in another way, or if there is none.
+    private async ValueTask<bool?> SpliceAsync(
+        UpstreamConnection connection, TimeSpan timeout, Http1Body body, LoopSocket source, LoopSocket target)
+    {
+        if (source.Loop.Pipes.TryTake() is not { } pipe) return null;
+        var turn = new LoopTurn();
+        _lost = true;
+        try
+        {
+            while (!_ended)
+            {
+                connection.ClearDeadline();
+                if (!source.MayReceive)
+                {
+                    turn.Waited();
+                    if (!await body.WaitAsync().ConfigureAwait(false))
+                    {
+                        if (_stopped) return false;
+                        continue;
+                    }
+                }
+                var received = source.SpliceTo(pipe, (int)Math.Min(body.Left, MostSpliced));
+                if (received == LoopSocket.WouldBlock) continue;
+                // What it is shows in a read; or the kernel does not splice.
+                if (received < 0) return null;
+                body.Spliced(received);
+                _taken += received;
+                _ended = _ending = _taken == Length;
+                Arm(connection, timeout);
+                while (pipe.Count > 0)
+                {
+                    var sent = target.SpliceFrom(pipe);
+                    if (sent == LoopSocket.WouldBlock) await target.WaitWritable().ConfigureAwait(false);
+                    else if (sent <= 0) return false;
+                }
+                await turn.Moved(source.Loop, received).ConfigureAwait(false);
+            }
+            return null;
+        }
+        finally
+        {
+            source.Loop.Pipes.GiveBack(pipe);
+        }
+    }
+
     // The last chunk, and the trailers if there are any (RFC 9112 section 7.1.2). False when the instance does not take it.
     private async ValueTask<bool> SendEndAsync(UpstreamConnection connection)
     {
-        if (_trailers is not { Available: true, Trailers: { Count: > 0 } fields })
+        if (_exchange!.Trailers is not { Count: > 0 } fields)
             return await connection.SendAsync(LastChunk).ConfigureAwait(false) >= 0;
         var writer = new RequestWriter();
         try
         {
             writer.Raw("0\r\n"u8);
-            foreach (var (name, values) in fields)
-            {
-                for (var i = 0; i < values.Count; i++)
-                    if (Trailers.MayPass(name)) writer.Field(name, values[i]);
-            }
+            foreach (var (name, value) in fields) writer.Field(name, value);
             writer.End();
             if (!writer.IsValid) throw new BadHttpRequestException("Bad trailer field.", StatusCodes.Status400BadRequest);
             return await connection.SendAsync(writer.Written).ConfigureAwait(false) >= 0;
@@ -250,7 +295,7 @@ internal sealed class RequestBody
         foreach (var memory in bytes)
         {
             if (memory.IsEmpty) continue;
-            // Kestrel's blocks and ours are arrays.
+            // All blocks are arrays.
             MemoryMarshal.TryGetArray(memory, out var segment);
             _segments.Add(segment);
         }

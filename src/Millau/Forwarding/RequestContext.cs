@@ -1,42 +1,37 @@
 using System.Diagnostics;
-using System.Net;
-using Microsoft.AspNetCore.Connections.Features;
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Millau.Http1;
 using Millau.Ingress;
 using Millau.Routing;
 using Millau.Tls;
-using Millau.Transport;
 using Millau.Upstreams;
 
 namespace Millau.Forwarding;
 
 /// <summary>
-/// One request from its first step to its last. On an HTTP/1.1 connection one context serves all requests, one after
-/// the other; <see cref="Begin"/> and <see cref="End"/> enclose each.
+/// One request from its first step to its last. One context serves all requests of its exchange, one after the other;
+/// <see cref="Begin"/> and <see cref="End"/> enclose each.
 /// </summary>
-internal sealed class RequestContext(IFeatureCollection features)
+internal sealed class RequestContext
 {
     private readonly Lock _lock = new();
-    private readonly IHttpRequestBodyDetectionFeature? _bodyDetection = features.Get<IHttpRequestBodyDetectionFeature>();
-    private CancellationTokenRegistration _requestAborted;
+    private readonly Action _onClientGone;
+    private CancellationTokenSource? _goneSource;
     private UpstreamConnection? _held;
     private bool _clientGone;
-    private bool _watching;
-    private IPAddress? _clientAddress;
-    private string _peerAddress = "";
     private RetryBudget? _turn;
-    private LoopConnection? _connection;
 
-    public IFeatureCollection Features => features;
+    public RequestContext(Exchange exchange)
+    {
+        Exchange = exchange;
+        _onClientGone = OnClientGone;
+        Outcome.Listener = exchange.Client.Listener;
+    }
 
-    // Kestrel keeps these features, too, with the connection or stream, and to ask for one is not cheap.
-    public IHttpRequestFeature Request { get; } = features.GetRequiredFeature<IHttpRequestFeature>();
-    public IHttpResponseFeature Response { get; } = features.GetRequiredFeature<IHttpResponseFeature>();
-    public IHttpResponseBodyFeature ResponseBody => field ??= features.GetRequiredFeature<IHttpResponseBodyFeature>();
+    /// <summary>What the client sent and gets.</summary>
+    public Exchange Exchange { get; }
 
-    private IHttpConnectionFeature Client => field ??= features.GetRequiredFeature<IHttpConnectionFeature>();
+    /// <summary>Whose request it is.</summary>
+    public ClientPeer Client => Exchange.Client;
 
     /// <summary>What goes to the instances and what is compared with routes.</summary>
     public RequestTarget Target { get; set; }
@@ -79,7 +74,7 @@ internal sealed class RequestContext(IFeatureCollection features)
     public string? WebSocketKey { get; set; }
 
     /// <summary>The client speaks HTTP/2; else HTTP/1.</summary>
-    public bool IsHttp2 { get; private set; }
+    public bool IsHttp2 => Exchange.Version == HttpVersion.Http2;
 
     /// <summary>The client reads trailers: it says <c>TE: trailers</c>, or HTTP/2, where they are nothing special.</summary>
     public bool TakesTrailers { get; set; }
@@ -91,7 +86,7 @@ internal sealed class RequestContext(IFeatureCollection features)
     public bool IsRepeatable { get; set; }
 
     /// <summary>What the client showed in the handshake of its connection; null without TLS, and if it showed none.</summary>
-    public ClientCertificate? Certificate { get; private set; }
+    public ClientCertificate? Certificate => Client.Certificate;
 
     /// <summary>The attempt is with a group that asked for the certificate: it gets it.</summary>
     public bool SendsCertificate { get; set; }
@@ -105,53 +100,41 @@ internal sealed class RequestContext(IFeatureCollection features)
     /// <summary>The value for X-Forwarded-Host that a trusted proxy gave; else null.</summary>
     public string? ForwardedHost { get; set; }
 
-    /// <summary>Whoever is at the other end of the connection.</summary>
-    public IPAddress? Peer => _clientAddress;
-
-    /// <summary>The address and port that the client connected to, as they stand in a Host field.</summary>
-    public string LocalAddress
-    {
-        get
-        {
-            var address = Client.LocalIpAddress ?? IPAddress.Loopback;
-            return new IPEndPoint(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address, Client.LocalPort).ToString();
-        }
-    }
-
-    /// <summary>Where the client's connection is served; null where there are no event loops.</summary>
-    public EventLoop? Loop => _connection?.Loop;
-
     /// <summary>The client has gone; nobody reads an answer.</summary>
     public bool ClientGone => Volatile.Read(ref _clientGone);
 
     /// <summary>The client has gone, or broke its own body: what becomes of the request is not the instance's doing.</summary>
     public bool IsAbandoned => ClientGone || Body.ClientError is not null;
 
-    public bool IsHead => Request.Method == "HEAD";
+    public bool IsHead => Exchange.Method == "HEAD";
 
-    /// <summary>The request has a body, or may have one.</summary>
-    public bool CanHaveBody => _bodyDetection?.CanHaveBody ?? false;
+    /// <summary>Cancelled when the client goes. For what waits without a connection of its own; to be asked for within a request.</summary>
+    public CancellationToken ClientGoneToken
+    {
+        get
+        {
+            lock (_lock)
+            {
+                _goneSource ??= new CancellationTokenSource();
+                if (_clientGone) _goneSource.Cancel();
+                return _goneSource.Token;
+            }
+        }
+    }
 
     public void Begin()
     {
-        IsHttp2 = Request.Protocol == "HTTP/2";
-        if (!ReferenceEquals(_clientAddress, Client.RemoteIpAddress))
-        {
-            _clientAddress = Client.RemoteIpAddress;
-            _peerAddress = Format(_clientAddress);
-            Certificate = features.Get<ClientCertificate>();
-            _connection = features.Get<LoopConnection>();
-            Outcome.Listener = features.Get<Listener>() ?? Listener.None;
-        }
-        ClientAddress = _peerAddress;
-        WatchClient();
+        ClientAddress = Client.AddressText;
+        lock (_lock) _clientGone = false;
+        Exchange.OnGone(_onClientGone);
     }
 
     /// <summary>Gives back what the request held. Idempotent.</summary>
     public void End()
     {
-        _requestAborted.Dispose();
-        _requestAborted = default;
+        Exchange.OnGone(null);
+        _goneSource?.Dispose();
+        _goneSource = null;
         Writer.Release();
         Body.Release();
         Tried.Clear();
@@ -193,64 +176,22 @@ internal sealed class RequestContext(IFeatureCollection features)
         _turn = null;
     }
 
-    /// <summary>Cuts the client's connection (HTTP/2: its stream), so that half an answer does not look like a whole.</summary>
-    public void AbortClient() => features.GetRequiredFeature<IHttpRequestLifetimeFeature>().Abort();
-
-    /// <summary>
-    /// Closes the client's connection after this answer, for what follows on it is in doubt. On HTTP/2 that is no more than
-    /// this stream, which ends anyway.
-    /// </summary>
-    public void CloseAfterAnswer()
-    {
-        if (!IsHttp2) Response.Headers.Connection = "close";
-    }
-
-    /// <summary>Asks the client to send its next requests elsewhere: with <c>Connection: close</c>, or GOAWAY.</summary>
-    public void AskToLeave()
-    {
-        if (IsHttp2) features.Get<IConnectionLifetimeNotificationFeature>()?.RequestClose();
-        else Response.Headers.Connection = "close";
-    }
-
-    /// <summary>
-    /// From now on a client of HTTP/1.1 that says that it sends no more is not gone: it may wait for what the other end of its tunnel
-    /// still has to say.
-    /// </summary>
-    public void AllowHalfClose()
-    {
-        if (!IsHttp2) _connection?.AllowHalfClose();
-    }
-
-    // An HTTP/1.1 connection has one request at a time and one context, so one registration does for all its requests.
-    private void WatchClient()
-    {
-        if (_watching) return;
-        if (!IsHttp2 && features.Get<IConnectionLifetimeFeature>() is { } lifetime)
-        {
-            _watching = true;
-            lifetime.ConnectionClosed.UnsafeRegister(static state => ((RequestContext)state!).OnClientGone(), this);
-        }
-        else
-        {
-            var aborted = features.GetRequiredFeature<IHttpRequestLifetimeFeature>().RequestAborted;
-            Volatile.Write(ref _clientGone, false);
-            _requestAborted = aborted.UnsafeRegister(static state => ((RequestContext)state!).OnClientGone(), this);
-        }
-    }
-
     private void OnClientGone()
     {
+        CancellationTokenSource? waits;
         lock (_lock)
         {
             _clientGone = true;
             _held?.Abort();
+            waits = _goneSource;
+        }
+        try
+        {
+            waits?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The request ended meanwhile.
         }
     }
-
-    private static string Format(IPAddress? address) => address switch
-    {
-        null => "unknown",
-        { IsIPv4MappedToIPv6: true } => address.MapToIPv4().ToString(),
-        _ => address.ToString(),
-    };
 }

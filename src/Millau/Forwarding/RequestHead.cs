@@ -1,7 +1,6 @@
-using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.Extensions.Primitives;
+using System.Text;
 using Millau.Http1;
+using Millau.Ingress;
 
 namespace Millau.Forwarding;
 
@@ -14,25 +13,39 @@ internal static class RequestHead
     /// </summary>
     public static void Write(RequestContext context)
     {
-        var request = context.Request;
-        var headers = request.Headers;
+        var exchange = context.Exchange;
+        var fields = exchange.Fields;
+        var bytes = fields.Bytes;
         var writer = context.Writer;
-        writer.Start(context.WebSocketKey is null ? request.Method : "GET", context.Target.Sent.Span);
+        writer.Start(context.WebSocketKey is null ? exchange.Method : "GET", context.Target.Sent.Span);
         writer.Field("Host: "u8, context.Host);
-        var connection = headers.Connection;
-        var namesFields = NamesFields(connection);
-        foreach (var (name, values) in headers)
+        var namesFields = NamesFields(fields);
+        var cookies = fields.CountOf(FieldName.Cookie);
+        foreach (var field in fields.All)
         {
-            if (HeaderRules.ForRequest(name) != HeaderRule.Pass) continue;
-            if (namesFields && IsNamed(connection, name)) continue;
-            if (context.ServerSpan is not null && TraceContext.Replaces(name)) continue;
-            // The key is Millau's, below; HTTP/2 has none (RFC 8441 section 5).
-            if (context.WebSocketKey is not null && name.Equals("Sec-WebSocket-Key", StringComparison.OrdinalIgnoreCase)) continue;
-            WriteField(writer, name, values);
+            if (HeaderRules.ForRequest(field.Known) != HeaderRule.Pass) continue;
+            var name = field.Name(bytes);
+            if (namesFields && fields.Lists(FieldName.Connection, name)) continue;
+            switch (field.Known)
+            {
+                // What is traced has the trace's own, below.
+                case FieldName.TraceParent or FieldName.TraceState when context.ServerSpan is not null:
+                // The key is Millau's, below; HTTP/2 has none (RFC 8441 section 5).
+                case FieldName.SecWebSocketKey when context.WebSocketKey is not null:
+                    continue;
+                // HTTP/2 splits cookies; HTTP/1.1 has one field (RFC 9113 section 8.2.3).
+                case FieldName.Cookie when cookies > 1:
+                    if (cookies != int.MaxValue) writer.Field("Cookie: "u8, string.Join("; ", fields.Values(FieldName.Cookie)));
+                    cookies = int.MaxValue;
+                    continue;
+                default:
+                    writer.Field(name, field.Value(bytes));
+                    break;
+            }
         }
         // Values of these that the client sent were left out above: they are not to be trusted, or are in the context.
         writer.Field("X-Forwarded-For: "u8, context.ForwardedFor ?? context.ClientAddress);
-        writer.Field("X-Forwarded-Proto: "u8, request.Scheme);
+        writer.Field("X-Forwarded-Proto: "u8, exchange.Scheme);
         writer.Field("X-Forwarded-Host: "u8, context.ForwardedHost ?? context.Host);
         writer.Field("X-Real-IP: "u8, context.ClientAddress);
         if (context.ServerSpan is { } span) TraceContext.Write(context, span);
@@ -44,7 +57,7 @@ internal static class RequestHead
             writer.Field("Upgrade: "u8, upgrade);
             if (context.WebSocketKey is { } key) writer.Field("Sec-WebSocket-Key: "u8, key);
         }
-        else if (AcceptsTrailers(headers))
+        else if (fields.Lists(FieldName.Te, "trailers"u8))
         {
             context.TakesTrailers = true;
             // RFC 9110 section 10.1.4: TE is of this connection, and has to be named.
@@ -63,11 +76,12 @@ internal static class RequestHead
         else if (context.Body.Exists)
         {
             writer.Raw("Transfer-Encoding: chunked\r\n"u8);
-            var trailer = context.Request.Headers.Trailer;
-            for (var i = 0; i < trailer.Count; i++)
-                if (Trailers.Announced(trailer[i]) is { } names) writer.Field("Trailer: "u8, names);
+            var fields = context.Exchange.Fields;
+            foreach (var field in fields.All)
+                if (field.Known == FieldName.Trailer && Trailers.Announced(field.Value(fields.Bytes)) is { } names)
+                    writer.Field("Trailer: "u8, names);
         }
-        else if (context.IsHttp2 && context.Request.Method is "POST" or "PUT" or "PATCH")
+        else if (context.IsHttp2 && context.Exchange.Method is "POST" or "PUT" or "PATCH")
         {
             // HTTP/2 needs no length to say that there is no body; in HTTP/1.1 some servers insist (RFC 9110 section 8.6).
             writer.ContentLength(0);
@@ -81,12 +95,11 @@ internal static class RequestHead
     /// </summary>
     public static string? ReadUpgrade(RequestContext context)
     {
-        // Most requests want none, and are to pay for no more than this look.
-        var upgrade = context.Request.Headers.Upgrade;
-        if (upgrade.Count != 1 || context.CanHaveBody) return null;
-        if (context.Features.Get<IHttpUpgradeFeature>() is not { IsUpgradableRequest: true }) return null;
-        var value = upgrade[0]!;
-        return HeaderRules.Names(value, "h2c") ? null : value;
+        var exchange = context.Exchange;
+        var fields = exchange.Fields;
+        if (!fields.Has(FieldName.Upgrade) || fields.CountOf(FieldName.Upgrade) != 1 || exchange.HasBody) return null;
+        if (exchange.Version != HttpVersion.Http11 || !fields.Lists(FieldName.Connection, "upgrade"u8)) return null;
+        return HeaderRules.Names(fields.First(FieldName.Upgrade), "h2c"u8) ? null : fields.Text(FieldName.Upgrade);
     }
 
     /// <summary>
@@ -94,45 +107,16 @@ internal static class RequestHead
     /// understood differently.
     /// </summary>
     public static bool IsUpgradeWithBody(RequestContext context) =>
-        context.CanHaveBody && context.Request.Headers is var headers
-        && IsNamed(headers.Connection, "Upgrade") && !IsNamed(headers.Upgrade, "h2c");
-
-    private static void WriteField(RequestWriter writer, string name, StringValues values)
-    {
-        if (values.Count == 1)
-        {
-            writer.Field(name, values[0]);
-        }
-        else if (name.Equals("Cookie", StringComparison.OrdinalIgnoreCase))
-        {
-            // HTTP/2 splits cookies; HTTP/1.1 has one field (RFC 9113 section 8.2.3).
-            writer.Field(name, string.Join("; ", values.ToArray()));
-        }
-        else
-        {
-            for (var i = 0; i < values.Count; i++) writer.Field(name, values[i]);
-        }
-    }
+        context.Exchange is { HasBody: true, Fields: var fields }
+        && fields.Lists(FieldName.Connection, "upgrade"u8) && !fields.Lists(FieldName.Upgrade, "h2c"u8);
 
     // Nearly always absent, or just one of these.
-    private static bool NamesFields(StringValues connection) =>
-        connection.Count > 1 || (connection.Count == 1 && connection[0] is { } value
-            && !value.Equals("keep-alive", StringComparison.OrdinalIgnoreCase)
-            && !value.Equals("close", StringComparison.OrdinalIgnoreCase)
-            && !value.Equals("upgrade", StringComparison.OrdinalIgnoreCase));
-
-    private static bool IsNamed(StringValues list, string name)
+    private static bool NamesFields(RequestFields fields)
     {
-        for (var i = 0; i < list.Count; i++)
-            if (HeaderRules.Names(list[i], name)) return true;
-        return false;
-    }
-
-    private static bool AcceptsTrailers(IHeaderDictionary headers)
-    {
-        var te = headers.TE;
-        for (var i = 0; i < te.Count; i++)
-            if (HeaderRules.Names(te[i], "trailers")) return true;
-        return false;
+        if (!fields.Has(FieldName.Connection)) return false;
+        if (fields.CountOf(FieldName.Connection) > 1) return true;
+        var value = fields.First(FieldName.Connection);
+        return !Ascii.EqualsIgnoreCase(value, "keep-alive"u8) && !Ascii.EqualsIgnoreCase(value, "close"u8)
+            && !Ascii.EqualsIgnoreCase(value, "upgrade"u8);
     }
 }

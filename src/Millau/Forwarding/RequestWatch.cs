@@ -73,7 +73,7 @@ internal sealed class RequestWatch(TimeProvider time, params IRequestObserver[] 
         outcome.Ended = time.GetTimestamp();
         outcome.RequestBytes += context.Body.BytesRead;
         outcome.ClientGone |= context.ClientGone && !outcome.IsCut;
-        outcome.Status = outcome.ClientGone && !context.Response.HasStarted ? 0 : status;
+        outcome.Status = outcome.ClientGone && !context.Exchange.HasStarted ? 0 : status;
         foreach (var observer in observers) observer.RequestEnded(context);
     }
 }

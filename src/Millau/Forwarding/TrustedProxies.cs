@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.AspNetCore.Http;
 using Millau.Http1;
 
 namespace Millau.Forwarding;
@@ -43,12 +42,12 @@ internal sealed class TrustedProxies(ImmutableArray<IPNetwork> networks)
     /// Takes over what a trusted peer says of its client: the address, found by walking the chain from the right over all that
     /// are trusted; the scheme; the host. What stands left of that address anybody could have written, and it is dropped.
     /// </summary>
-    public void Apply(RequestContext context, IPAddress? peer)
+    public void Apply(RequestContext context)
     {
-        if (!Contains(peer)) return;
-        var headers = context.Request.Headers;
+        if (!Contains(context.Client.Address)) return;
+        var fields = context.Exchange.Fields;
         var hops = new List<IPAddress>();
-        var chain = headers["X-Forwarded-For"].ToString().Split(',', StringSplitOptions.TrimEntries);
+        var chain = fields.Joined(FieldName.XForwardedFor).Split(',', StringSplitOptions.TrimEntries);
         for (var i = chain.Length - 1; i >= 0 && hops.Count < MaxHops; i--)
         {
             // Some write the port too. Anything else is no address, and the one who sent it is the last that is known.
@@ -62,10 +61,10 @@ internal sealed class TrustedProxies(ImmutableArray<IPNetwork> networks)
             context.ForwardedFor = string.Join(", ", way);
             context.ClientAddress = hops[^1].ToString();
         }
-        var scheme = Last(headers["X-Forwarded-Proto"].ToString());
-        if (scheme.Equals("https", StringComparison.OrdinalIgnoreCase)) context.Request.Scheme = "https";
-        else if (scheme.Equals("http", StringComparison.OrdinalIgnoreCase)) context.Request.Scheme = "http";
-        var host = Last(headers["X-Forwarded-Host"].ToString());
+        var scheme = Last(fields.Joined(FieldName.XForwardedProto));
+        if (scheme.Equals("https", StringComparison.OrdinalIgnoreCase)) context.Exchange.Scheme = "https";
+        else if (scheme.Equals("http", StringComparison.OrdinalIgnoreCase)) context.Exchange.Scheme = "http";
+        var host = Last(fields.Joined(FieldName.XForwardedHost));
         if (host.Length > 0 && HttpChars.IsFieldValue(host)) context.ForwardedHost = host;
     }
 

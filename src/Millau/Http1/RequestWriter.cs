@@ -53,6 +53,24 @@ internal sealed class RequestWriter
     }
 
     /// <summary>Writes a field that came from a client.</summary>
+    public void Field(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        if (!HttpChars.IsToken(name) || !HttpChars.IsFieldValue(value))
+        {
+            IsValid = false;
+            return;
+        }
+        var place = Reserve(name.Length + value.Length + 4);
+        name.CopyTo(place);
+        place[name.Length] = (byte)':';
+        place[name.Length + 1] = (byte)' ';
+        value.CopyTo(place[(name.Length + 2)..]);
+        place[name.Length + 2 + value.Length] = (byte)'\r';
+        place[name.Length + 3 + value.Length] = (byte)'\n';
+        _length += name.Length + value.Length + 4;
+    }
+
+    /// <inheritdoc cref="Field(ReadOnlySpan{byte}, ReadOnlySpan{byte})"/>
     public void Field(ReadOnlySpan<char> name, ReadOnlySpan<char> value)
     {
         if (!HttpChars.IsToken(name) || !HttpChars.IsFieldValue(value))

@@ -8,9 +8,6 @@ internal sealed class ResponseHead
 {
     private Field[] _fields = new Field[16];
 
-    /// <summary>Where one header field stands in the buffer.</summary>
-    internal readonly record struct Field(int NameStart, int NameLength, int ValueStart, int ValueLength);
-
     /// <summary>100 to 999.</summary>
     public int Status { get; set; }
 
@@ -41,6 +38,9 @@ internal sealed class ResponseHead
     /// <summary>The Connection field names other fields, which are hop-by-hop then (RFC 9110 section 7.6.1).</summary>
     public bool ConnectionNamesFields { get; set; }
 
+    /// <summary>It says when it was made.</summary>
+    public bool HasDate { get; set; }
+
     /// <summary>Seconds of <c>Keep-Alive: timeout=</c>, or -1.</summary>
     public int KeepAliveSeconds { get; set; } = -1;
 
@@ -57,6 +57,6 @@ internal sealed class ResponseHead
     {
         Status = MinorVersion = ReasonStart = ReasonLength = FieldCount = 0;
         ContentLength = KeepAliveSeconds = -1;
-        IsChunked = HasBothFramings = ConnectionClose = ConnectionKeepAlive = ConnectionNamesFields = false;
+        IsChunked = HasBothFramings = ConnectionClose = ConnectionKeepAlive = ConnectionNamesFields = HasDate = false;
     }
 }

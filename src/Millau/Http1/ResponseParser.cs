@@ -114,24 +114,28 @@ internal struct ResponseParser
         while (valueEnd > valueStart && line[valueEnd - 1] is (byte)' ' or (byte)'\t') valueEnd--;
         var value = line[valueStart..valueEnd];
         if (!HttpChars.IsFieldValue(value)) return false;
-        switch (name.Length)
+        var known = FieldNames.Of(name);
+        switch (known)
         {
-            case 10 when Ascii.EqualsIgnoreCase(name, "connection"u8):
+            case FieldName.Connection:
                 ReadConnection(value, head);
                 break;
-            case 10 when Ascii.EqualsIgnoreCase(name, "keep-alive"u8):
+            case FieldName.KeepAlive:
                 head.KeepAliveSeconds = ReadKeepAlive(value);
                 break;
-            case 14 when Ascii.EqualsIgnoreCase(name, "content-length"u8):
+            case FieldName.ContentLength:
                 if (!ReadContentLength(value, head)) return false;
                 break;
-            case 17 when Ascii.EqualsIgnoreCase(name, "transfer-encoding"u8):
+            case FieldName.TransferEncoding:
                 // Any other coding, or a second one, leaves the length of the body in doubt.
                 if (head.IsChunked || !Ascii.EqualsIgnoreCase(value, "chunked"u8)) return false;
                 head.IsChunked = true;
                 break;
+            case FieldName.Date:
+                head.HasDate = true;
+                break;
         }
-        head.Add(new ResponseHead.Field(lineStart, colon, lineStart + valueStart, value.Length));
+        head.Add(new Field(known, lineStart, colon, lineStart + valueStart, value.Length));
         return true;
     }
 

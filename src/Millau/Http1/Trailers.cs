@@ -18,19 +18,29 @@ internal static class Trailers
         "Content-Location", "Age", "Date", "Expires", "Location", "Retry-After", "Vary", "Idempotency-Key", "Forwarded", "Via")
         .GetAlternateLookup<ReadOnlySpan<char>>();
 
+    // Of the names above, and one more.
+    private const int LongestForbidden = 20;
+
     /// <summary>A field of this name may stand behind a body, in either direction.</summary>
-    public static bool MayPass(ReadOnlySpan<char> name) =>
-        HeaderRules.ForRequest(name) == HeaderRule.Pass && HeaderRules.ForResponse(name) == HeaderRule.Pass && !Forbidden.Contains(name);
+    public static bool MayPass(ReadOnlySpan<byte> name)
+    {
+        var field = FieldNames.Of(name);
+        if (HeaderRules.ForRequest(field) != HeaderRule.Pass || HeaderRules.ForResponse(field) != HeaderRule.Pass) return false;
+        Span<char> text = stackalloc char[LongestForbidden];
+        if (name.Length > text.Length) return true;
+        return !Forbidden.Contains(text[..Encoding.Latin1.GetChars(name, text)]);
+    }
 
     /// <summary>The names of a <c>Trailer</c> field that may pass (RFC 9110 section 6.6.2), as the value of one; null for none.</summary>
-    public static string? Announced(ReadOnlySpan<char> value)
+    public static string? Announced(ReadOnlySpan<byte> value)
     {
         string? names = null;
-        foreach (var range in value.Split(','))
+        foreach (var range in value.Split((byte)','))
         {
-            var name = value[range].Trim(" \t");
+            var name = value[range].Trim(" \t"u8);
             if (!HttpChars.IsToken(name) || !MayPass(name)) continue;
-            names = names is null ? name.ToString() : $"{names}, {name}";
+            var text = Encoding.Latin1.GetString(name);
+            names = names is null ? text : $"{names}, {text}";
         }
         return names;
     }
@@ -51,8 +61,8 @@ internal static class Trailers
             if (colon < 0 || !HttpChars.IsToken(line[..colon])) return false;
             var value = line[(colon + 1)..].Trim(" \t"u8);
             if (!HttpChars.IsFieldValue(value)) return false;
-            var name = Encoding.Latin1.GetString(line[..colon]);
-            if (MayPass(name)) (fields ??= []).Add((name, Encoding.Latin1.GetString(value)));
+            if (MayPass(line[..colon]))
+                (fields ??= []).Add((Encoding.Latin1.GetString(line[..colon]), Encoding.Latin1.GetString(value)));
         }
         return true;
     }

@@ -27,7 +27,9 @@ internal struct ReceiveWindow(int size)
     public int Release(int bytes)
     {
         _released += bytes;
-        if (_released < _half) return 0;
+        // Half a window at a time; but when little is left to send, what is free is given at once: the rest may be held by who does not
+        // take it for long.
+        if (_released < Math.Min(_half, Available)) return 0;
         var increment = _released;
         _released = 0;
         Available += increment;

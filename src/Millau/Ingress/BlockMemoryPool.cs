@@ -1,13 +1,11 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
-using Microsoft.AspNetCore.Connections;
 using Millau.Memory;
 
 namespace Millau.Ingress;
 
 /// <summary>
-/// The buffers of clients' connections: larger than Kestrel's own 4 KiB, so that a large body takes a fraction of the
-/// system calls; and last in, first out, so that the block used next is the one still in the processor's cache.
+/// The buffers of clients' connections: last in, first out, so that the block used next is the one still in the processor's cache.
 /// </summary>
 /// <param name="blockSize">Size of each block in bytes.</param>
 /// <param name="ledger">Told of each.</param>
@@ -61,15 +59,5 @@ internal sealed class BlockMemoryPool(int blockSize, BufferLedger ledger) : Memo
             GC.AllocateUninitializedArray<byte>(size, pinned: true), 0, size);
 
         public void Dispose() => pool.Return(this);
-    }
-
-    /// <summary>Gives Kestrel one pool for all connections, whatever it asks for.</summary>
-    internal sealed class Factory : IMemoryPoolFactory<byte>
-    {
-        private const int BlockSize = 64 * 1024;
-
-        private readonly BlockMemoryPool _pool = new(BlockSize, BufferLedger.Shared);
-
-        public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => _pool;
     }
 }

@@ -1,19 +1,47 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Millau.Transport;
 
 namespace Millau.Ingress;
 
 /// <summary>
-/// A transport that can stop accepting long before its connections are closed. Kestrel alone closes idle connections
-/// in the same moment as its listeners, and so fails the requests that clients are just sending on them.
+/// A transport that can stop accepting long before its connections are closed, so that no request fails that a client is just
+/// sending on one.
 /// </summary>
-internal sealed class DrainableTransport(IConnectionListenerFactory inner) : IConnectionListenerFactory
+internal sealed class DrainableTransport : IConnectionListenerFactory
 {
+    private readonly IConnectionListenerFactory _inner;
     private readonly Lock _lock = new();
     private readonly List<Listener> _listeners = [];
     private readonly List<Socket> _sockets = [];
     private int _open;
+
+    /// <param name="inner">Is given what makes the sockets to accept on.</param>
+    public DrainableTransport(Func<Func<EndPoint, Socket>, IConnectionListenerFactory> inner) =>
+        _inner = inner(endPoint => Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint)));
+
+    /// <summary>On event loops, or on the framework's sockets where there are none.</summary>
+    /// <param name="loops">Used, not disposed.</param>
+    /// <param name="pool">The connections' buffers.</param>
+    public static DrainableTransport Create(EventLoops? loops, MemoryPool<byte> pool, ILoggerFactory logging) => new(bind =>
+    {
+        if (loops is not null) return new LoopTransport(loops, bind, pool, logging.CreateLogger("Millau.Transport"));
+        var options = new SocketTransportOptions
+        {
+            // Continuations run on the thread that saw the socket become ready: nothing on a request's way blocks, and each hop to
+            // another thread costs more than the work itself.
+            UnsafePreferInlineScheduling = true,
+            // A flush is over when the kernel has all of it: its buffers are enough, and so the end of a connection is known.
+            MaxWriteBufferSize = 1,
+            CreateBoundListenSocket = bind,
+        };
+        return new SocketTransportFactory(Options.Create(options), logging);
+    });
 
     /// <summary>
     /// How long clients whose connection has begun are waited for: it is theirs at once, or when a packet that got lost was sent again.
@@ -25,13 +53,13 @@ internal sealed class DrainableTransport(IConnectionListenerFactory inner) : ICo
 
     public async ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
-        var listener = new Listener(await inner.BindAsync(endpoint, cancellationToken).ConfigureAwait(false), this);
+        var listener = new Listener(await _inner.BindAsync(endpoint, cancellationToken).ConfigureAwait(false), this);
         lock (_lock) _listeners.Add(listener);
         return listener;
     }
 
-    /// <summary>Remembers a socket that a listener accepts on.</summary>
-    public Socket Keep(Socket listening)
+    // A socket that a listener accepts on.
+    private Socket Keep(Socket listening)
     {
         lock (_lock) _sockets.Add(listening);
         return listening;

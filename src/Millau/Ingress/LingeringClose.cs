@@ -10,11 +10,16 @@ namespace Millau.Ingress;
 /// see a broken connection in place of the reason. So the end of the answers is said first, then what still comes is read and
 /// thrown away, and the socket is closed when the client has ended its side too, or has had its time.
 /// </summary>
+/// <param name="time">The clock.</param>
+/// <param name="stopping">The server stops, and gives its clients less time.</param>
 /// <remarks>A flush of the transport has to be over only when the kernel has all of it. What was aborted is not held up.</remarks>
-internal sealed class LingeringClose(TimeProvider time)
+internal sealed class LingeringClose(TimeProvider time, CancellationToken stopping)
 {
     /// <summary>How long a client may take to end its side.</summary>
     public static readonly TimeSpan Longest = TimeSpan.FromSeconds(2);
+
+    // The process is to end, but not before its last answers are read.
+    private static readonly TimeSpan AtTheStop = TimeSpan.FromMilliseconds(500);
 
     // Nobody needs this much to hear of an answer; who sends more does not listen.
     private const long MostBytes = 8 * 1024 * 1024;
@@ -30,9 +35,7 @@ internal sealed class LingeringClose(TimeProvider time)
     {
         if (connection.Features.Get<IConnectionSocketFeature>() is not { } transport) return;
         using var deadline = new CancellationTokenSource(Longest, time);
-        // The server stops.
-        using var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested
-            .UnsafeRegister(static deadline => ((CancellationTokenSource)deadline!).Cancel(), deadline);
+        using var stop = stopping.UnsafeRegister(static deadline => ((CancellationTokenSource)deadline!).CancelAfter(AtTheStop), deadline);
         try
         {
             await connection.Transport.Output.FlushAsync(deadline.Token).ConfigureAwait(false);

@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Millau.Ingress;
 
@@ -26,8 +25,8 @@ internal sealed class Listener(string protocol)
     /// <summary>Connections that are open, those in a TLS handshake included.</summary>
     public int OpenConnections => Volatile.Read(ref _open);
 
-    /// <summary>Watches the connections of a port; to be called before anything else is put on them, TLS too.</summary>
-    public void Watch(ListenOptions options) => options.Use(next => connection => ServeAsync(next, connection));
+    /// <summary>Watches the connections of a port; to be put on them before anything else, TLS too.</summary>
+    public ConnectionDelegate Watch(ConnectionDelegate next) => connection => ServeAsync(next, connection);
 
     /// <summary>Says which port it is: before it is bound, so that it is told of from the start; or after, if the system chose.</summary>
     public void Bind(int port) => Port = $":{port}";

@@ -1,21 +1,18 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Text;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.Extensions.DependencyInjection;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 using Millau.Forwarding;
+using Millau.Ingress.Http1;
+using Millau.Ingress.Http2;
+using Millau.Memory;
 using Millau.Tls;
 using Millau.Transport;
 
 namespace Millau.Ingress;
 
-/// <summary>The listeners for clients, plain and TLS: Kestrel with the limits of a reverse proxy, and an end that loses no request.</summary>
+/// <summary>The listeners for clients, plain and TLS, and an end that loses no request.</summary>
 internal sealed class ProxyServer : IAsyncDisposable
 {
     /// <summary>
@@ -24,24 +21,25 @@ internal sealed class ProxyServer : IAsyncDisposable
     /// </summary>
     private static readonly TimeSpan LameDuck = TimeSpan.FromSeconds(3);
 
-    private readonly KestrelHost _host;
-    private readonly DrainableTransport _transport;
+    // Larger than a usual message, so that a large body takes a fraction of the system calls.
+    private const int BlockSize = 64 * 1024;
+
+    private readonly ConnectionServer _server;
     private readonly ProxyApplication _application;
     private readonly Listener[] _listeners;
     private readonly TimeProvider _time;
 
     private ProxyServer(
-        KestrelHost host, DrainableTransport transport, ProxyApplication application, Listener[] listeners, TimeProvider time)
+        ConnectionServer server, ProxyApplication application, Listener[] listeners, TimeProvider time)
     {
         _listeners = listeners;
-        _host = host;
-        _transport = transport;
+        _server = server;
         _application = application;
         _time = time;
     }
 
     /// <summary>The addresses bound: the plain one, then the one for TLS if there is to be one.</summary>
-    public ImmutableArray<IPEndPoint> EndPoints => _host.EndPoints;
+    public ImmutableArray<IPEndPoint> EndPoints => _server.EndPoints;
 
     /// <summary>Starts listening; an address that cannot be bound is an <see cref="IOException"/>.</summary>
     /// <param name="application">Gets the requests.</param>
@@ -57,57 +55,34 @@ internal sealed class ProxyServer : IAsyncDisposable
         ProxyApplication application, IPAddress? address, int port, int? tlsPort, Listener http, Listener https,
         TlsHandshake handshake, ClientRules clients, EventLoops? loops, TimeProvider time, ILoggerFactory logging)
     {
-        DrainableTransport? transport = null;
-        var pools = new BlockMemoryPool.Factory();
-        var host = await KestrelHost.StartAsync(
-            application,
-            logging,
-            options =>
-            {
-                Configure(options, clients.Limits);
-                // Before TLS and HTTP, if at all.
-                var proxies = clients is { ProxyProtocol: true, Trusted: { } trusted }
-                    ? new ProxyProtocol(trusted, clients.Limits.Header, time, logging.CreateLogger("Millau.Ingress"))
-                    : null;
-                var closing = new LingeringClose(time);
-                Listen(options, address, port, listener =>
-                {
-                    listener.Use(closing.Attach);
-                    Plain(listener, http, proxies);
-                });
-                if (tlsPort is not { } secure) return;
-                Listen(options, address, secure, listener =>
-                {
-                    listener.Use(closing.Attach);
-                    Tls(listener, https, proxies, handshake, time);
-                });
-            },
-            services => services
-                .AddSingleton<IMemoryPoolFactory<byte>>(pools)
-                // Where there are no event loops. Continuations run on the thread that saw the socket become ready: nothing
-                // on a request's way blocks, and each hop to another thread costs more than the work itself.
-                .Configure<SocketTransportOptions>(sockets =>
-                {
-                    sockets.UnsafePreferInlineScheduling = true;
-                    // A flush is over when the kernel has all of it: its buffers are enough, and so the end of a connection is known.
-                    sockets.MaxWriteBufferSize = 1;
-                    sockets.CreateBoundListenSocket = endPoint =>
-                        transport!.Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint));
-                })
-                .AddSingleton<IConnectionListenerFactory>(provider => transport = new DrainableTransport(loops is null
-                    ? new SocketTransportFactory(provider.GetRequiredService<IOptions<SocketTransportOptions>>(), logging)
-                    : new LoopTransport(
-                        loops, endPoint => transport!.Keep(SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint)),
-                        pools.Create(), logging.CreateLogger("Millau.Transport")))))
-            .ConfigureAwait(false);
-        http.Bind(host.EndPoints[0].Port);
-        http.IsOpen = true;
-        if (tlsPort is not null)
+        var log = logging.CreateLogger("Millau.Ingress");
+        var pool = new BlockMemoryPool(BlockSize, BufferLedger.Shared);
+        var server = new ConnectionServer(DrainableTransport.Create(loops, pool, logging), clients.Limits.Connections, time, log);
+        try
         {
-            https.Bind(host.EndPoints[1].Port);
-            https.IsOpen = true;
+            var service = new HttpService(application, clients.Limits, server.Clock, log);
+            // Before TLS and HTTP, if at all.
+            var proxies = clients is { ProxyProtocol: true, Trusted: { } trusted }
+                ? new ProxyProtocol(trusted, clients.Limits.Header, time, log)
+                : null;
+            var closing = new LingeringClose(time, server.Stopping);
+            ConnectionDelegate plain = connection => service.ServeAsync(new Http1Connection(connection, service));
+            await server.ListenAsync(address, port, closing.Attach(Announced(proxies, http.Watch(plain)))).ConfigureAwait(false);
+            Open(http, server);
+            if (tlsPort is not { } secure) return new ProxyServer(server, application, [http, https], time);
+            var tls = new TlsConnections(handshake, pool, time, log);
+            var peek = new ClientHelloPeek(handshake.Challenges, time, tls.Attach(connection => service.ServeAsync(
+                TlsConnections.IsHttp2(connection) ? new Http2Connection(connection, service) : new Http1Connection(connection, service))));
+            await server.ListenAsync(address, secure, closing.Attach(Announced(proxies, https.Watch(peek.OnConnectionAsync))))
+                .ConfigureAwait(false);
+            Open(https, server);
+            return new ProxyServer(server, application, [http, https], time);
         }
-        return new ProxyServer(host, transport!, application, [http, https], time);
+        catch
+        {
+            await server.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
     }
 
     /// <summary>
@@ -119,66 +94,21 @@ internal sealed class ProxyServer : IAsyncDisposable
         var started = _time.GetTimestamp();
         _application.Drain();
         foreach (var listener in _listeners) listener.IsOpen = false;
-        await _transport.StopAcceptingAsync().ConfigureAwait(false);
+        await _server.StopAcceptingAsync().ConfigureAwait(false);
         var lameDuck = grace < LameDuck ? grace : LameDuck;
-        while (_transport.OpenConnections > 0 && _time.GetElapsedTime(started) < lameDuck)
+        while (_server.OpenConnections > 0 && _time.GetElapsedTime(started) < lameDuck)
             await Task.Delay(TimeSpan.FromMilliseconds(50), _time).ConfigureAwait(false);
         var left = grace - _time.GetElapsedTime(started);
-        await _host.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).ConfigureAwait(false);
+        await _server.StopAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero).ConfigureAwait(false);
     }
 
-    public ValueTask DisposeAsync() => _host.DisposeAsync();
+    public ValueTask DisposeAsync() => _server.DisposeAsync();
 
-    private static void Listen(KestrelServerOptions options, IPAddress? address, int port, Action<ListenOptions> configure)
-    {
-        if (address is null) options.ListenAnyIP(port, configure);
-        else options.Listen(address, port, configure);
-    }
+    private static ConnectionDelegate Announced(ProxyProtocol? proxies, ConnectionDelegate next) => proxies?.Attach(next) ?? next;
 
-    private static void Plain(ListenOptions options, Listener listener, ProxyProtocol? proxies)
+    private static void Open(Listener listener, ConnectionServer server)
     {
-        if (proxies is not null) options.Use(proxies.Attach);
-        options.Protocols = HttpProtocols.Http1;
-        listener.Watch(options);
-        options.Use(ClientInput.Attach);
-    }
-
-    private static void Tls(
-        ListenOptions options, Listener listener, ProxyProtocol? proxies, TlsHandshake handshake, TimeProvider time)
-    {
-        if (proxies is not null) options.Use(proxies.Attach);
-        options.Protocols = HttpProtocols.Http1AndHttp2;
-        listener.Watch(options);
-        options.Use(next => new ClientHelloPeek(handshake.Challenges, time, next).OnConnectionAsync);
-        options.UseHttps(new TlsHandshakeCallbackOptions
-        {
-            OnConnection = context => new(handshake.Choose(context)),
-            HandshakeTimeout = ClientHelloPeek.HandshakeTimeout,
-        });
-        options.Use(new Http2Streams().Attach);
-        options.Use(ClientInput.Attach);
-    }
-
-    private static void Configure(KestrelServerOptions options, ClientLimits clients)
-    {
-        options.AddServerHeader = false;
-        // A line that ends with a bare LF is one line to some and two to others. Read when the options are used first.
-        AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
-        // Bytes in, the same bytes out: what is no ASCII passes as it is.
-        options.RequestHeaderEncodingSelector = ConnectionFieldEncoding.Select;
-        options.ResponseHeaderEncodingSelector = static _ => Encoding.Latin1;
-        var limits = options.Limits;
-        // Bodies are streamed, so their size is the business of the instances.
-        limits.MaxRequestBodySize = null;
-        // What a client may send ahead of an instance that does not take it yet, for each connection.
-        limits.MaxRequestBufferSize = 256 * 1024;
-        limits.MaxConcurrentConnections = limits.MaxConcurrentUpgradedConnections = clients.Connections;
-        limits.RequestHeadersTimeout = clients.Header;
-        limits.KeepAliveTimeout = clients.Idle;
-        // An upload may pause, as a two-way stream does; one that trickles on end is cut.
-        limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 1, gracePeriod: clients.Body);
-        limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: clients.Reader);
-        limits.Http2.MaxStreamsPerConnection = clients.Streams;
-        Http2Streams.Limit(limits.Http2);
+        listener.Bind(server.EndPoints[^1].Port);
+        listener.IsOpen = true;
     }
 }

@@ -1,9 +1,9 @@
 using System.Collections.Immutable;
 using System.Net;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
 using Millau.Discovery;
 using Millau.Forwarding;
+using Millau.Ingress;
 using Millau.Routing;
 using Millau.Tls;
 using Millau.Upstreams;
@@ -20,7 +20,9 @@ internal static class RequestTrial
     /// <summary>Decides as of now. Nothing is sent.</summary>
     public static TrialReport Run(TrialRequest request, RoutesSnapshot routes, HttpsRedirect redirect)
     {
-        var context = new RequestContext(Features(request));
+        var exchange = new ImaginedExchange(new ClientPeer(IPAddress.Loopback), request.Method, request.Path).With("Host", request.Host);
+        exchange.Scheme = request.Scheme;
+        var context = new RequestContext(exchange);
         context.Begin();
         try
         {
@@ -31,6 +33,7 @@ internal static class RequestTrial
         finally
         {
             context.End();
+            exchange.Fields.Release();
         }
     }
 
@@ -191,26 +194,4 @@ internal static class RequestTrial
     private static IEnumerable<string> AskedHosts(SeenService seen) =>
         (seen.Labels.FirstOrDefault(l => l.Name.Equals(ServiceLabels.HostsLabel, StringComparison.OrdinalIgnoreCase)).Value ?? HostName.Any)
         .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries).Select(HostName.Normalize);
-
-    /// <summary>The request as the server would hand it over.</summary>
-    private static FeatureCollection Features(TrialRequest request)
-    {
-        var features = new FeatureCollection();
-        features.Set<IHttpRequestFeature>(new HttpRequestFeature
-        {
-            Method = request.Method,
-            Protocol = "HTTP/1.1",
-            Scheme = request.Scheme,
-            RawTarget = request.Path,
-            Headers = new HeaderDictionary { ["Host"] = request.Host },
-        });
-        features.Set<IHttpResponseFeature>(new HttpResponseFeature());
-        features.Set<IHttpConnectionFeature>(new HttpConnectionFeature
-        {
-            LocalIpAddress = IPAddress.Loopback,
-            RemoteIpAddress = IPAddress.Loopback,
-        });
-        features.Set<IHttpRequestLifetimeFeature>(new HttpRequestLifetimeFeature());
-        return features;
-    }
 }

@@ -23,7 +23,7 @@ internal static class StatusPages
     {
         var body = JsonSerializer.SerializeToUtf8Bytes(status.Report(), StatusJson.Default.StatusReport);
         var tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(body).AsSpan(0, 16))}\"";
-        var isKnown = request.Headers.IfNoneMatch == tag;
+        var isKnown = request.IfNoneMatch == tag;
         return TelemetryAnswer.Json(isKnown ? StatusCodes.Status304NotModified : StatusCodes.Status200OK, body) with
         {
             Fields = [("ETag", tag)],

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Text;
-using Microsoft.AspNetCore.Http;
 
 namespace Millau.Telemetry;
 
@@ -9,8 +8,8 @@ internal delegate ValueTask<TelemetryAnswer> TelemetryPage(TelemetryRequest requ
 
 /// <summary>What a page is told of its request.</summary>
 /// <param name="QueryString">As sent, with its leading <c>?</c>; empty if there is none.</param>
-/// <param name="Headers">Of the request.</param>
-internal readonly record struct TelemetryRequest(string QueryString, IHeaderDictionary Headers);
+/// <param name="IfNoneMatch">What the client knows already; null for nothing.</param>
+internal readonly record struct TelemetryRequest(string QueryString, string? IfNoneMatch);
 
 /// <summary>A whole answer. Never stored by a browser or a cache, whatever it is.</summary>
 /// <param name="Status">The status code.</param>

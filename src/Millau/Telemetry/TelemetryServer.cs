@@ -1,11 +1,12 @@
 using System.Collections.Frozen;
 using System.Net;
-using Microsoft.AspNetCore.Hosting.Server;
+using System.Text;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Logging;
+using Millau.Http1;
 using Millau.Ingress;
+using Millau.Ingress.Http1;
+using Millau.Memory;
 
 namespace Millau.Telemetry;
 
@@ -15,17 +16,22 @@ namespace Millau.Telemetry;
 /// </summary>
 internal sealed class TelemetryServer : IAsyncDisposable
 {
+    private const int BlockSize = 16 * 1024;
+
     // Scrapers and health checks come seldom and say little.
-    private const int MaxConnections = 256;
-    private static readonly TimeSpan KeepAlive = TimeSpan.FromSeconds(130);
-    private static readonly TimeSpan HeadDeadline = TimeSpan.FromSeconds(5);
+    private static readonly ClientLimits Limits = new()
+    {
+        Connections = 256,
+        Idle = TimeSpan.FromSeconds(130),
+        Header = TimeSpan.FromSeconds(5),
+    };
 
-    private readonly KestrelHost _host;
+    private readonly ConnectionServer _server;
 
-    private TelemetryServer(KestrelHost host) => _host = host;
+    private TelemetryServer(ConnectionServer server) => _server = server;
 
     /// <summary>The port bound.</summary>
-    public int Port => _host.EndPoints[0].Port;
+    public int Port => _server.EndPoints[0].Port;
 
     /// <summary>Starts listening; a port that cannot be bound is an <see cref="IOException"/>.</summary>
     /// <param name="port">0 for one that the system chooses.</param>
@@ -35,30 +41,31 @@ internal sealed class TelemetryServer : IAsyncDisposable
     public static async Task<TelemetryServer> StartAsync(
         int port, IReadOnlyDictionary<string, TelemetryPage> pages, ILoggerFactory logging, IPAddress? address = null)
     {
-        var host = await KestrelHost.StartAsync(
-            new Application(pages.ToFrozenDictionary(StringComparer.Ordinal)),
-            logging,
-            server =>
-            {
-                server.AddServerHeader = false;
-                server.Limits.MaxConcurrentConnections = MaxConnections;
-                server.Limits.KeepAliveTimeout = KeepAlive;
-                server.Limits.RequestHeadersTimeout = HeadDeadline;
-                server.Limits.MaxRequestBodySize = 0;
-                if (address is null)
-                    server.ListenAnyIP(port, o => o.Protocols = HttpProtocols.Http1);
-                else
-                    server.Listen(address, port, o => o.Protocols = HttpProtocols.Http1);
-            }).ConfigureAwait(false);
-        return new TelemetryServer(host);
+        var log = logging.CreateLogger("Millau.Telemetry");
+        // Apart from the event loops of the proxy: a page may take its time, and no request is to wait for it.
+        var transport = DrainableTransport.Create(null, new BlockMemoryPool(BlockSize, BufferLedger.Shared), logging);
+        var server = new ConnectionServer(transport, Limits.Connections, TimeProvider.System, log);
+        var service = new HttpService(new Pages(pages.ToFrozenDictionary(StringComparer.Ordinal)), Limits, server.Clock, log);
+        var closing = new LingeringClose(TimeProvider.System, server.Stopping);
+        try
+        {
+            await server.ListenAsync(address, port, closing.Attach(connection => service.ServeAsync(new Http1Connection(connection, service))))
+                .ConfigureAwait(false);
+        }
+        catch
+        {
+            await server.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+        return new TelemetryServer(server);
     }
 
     /// <summary>Stops accepting and lets answers go out, up to <paramref name="grace"/>.</summary>
-    public Task StopAsync(TimeSpan grace) => _host.StopAsync(grace);
+    public Task StopAsync(TimeSpan grace) => _server.StopAsync(grace);
 
-    public ValueTask DisposeAsync() => _host.DisposeAsync();
+    public ValueTask DisposeAsync() => _server.DisposeAsync();
 
-    private sealed class Application(FrozenDictionary<string, TelemetryPage> pages) : IHttpApplication<IFeatureCollection>
+    private sealed class Pages(FrozenDictionary<string, TelemetryPage> pages) : IRequestHandler
     {
         private static readonly TelemetryAnswer NotFound =
             TelemetryAnswer.Text(StatusCodes.Status404NotFound, "not found\n");
@@ -69,42 +76,44 @@ internal sealed class TelemetryServer : IAsyncDisposable
                 Fields = [("Allow", "GET, HEAD")],
             };
 
-        public IFeatureCollection CreateContext(IFeatureCollection contextFeatures) => contextFeatures;
+        private static readonly TelemetryAnswer NoBody =
+            TelemetryAnswer.Text(StatusCodes.Status413PayloadTooLarge, "no body is taken\n");
 
-        public async Task ProcessRequestAsync(IFeatureCollection context)
+        public async ValueTask HandleAsync(Exchange exchange)
         {
-            var request = context.GetRequiredFeature<IHttpRequestFeature>();
+            var mark = exchange.Target.IndexOf('?', StringComparison.Ordinal);
+            var path = mark < 0 ? exchange.Target : exchange.Target[..mark];
             TelemetryAnswer answer;
-            if (!pages.TryGetValue(request.Path, out var page))
+            if (exchange.HasBody)
+                answer = NoBody;
+            else if (!pages.TryGetValue(path, out var page))
                 answer = NotFound;
-            else if (!HttpMethods.IsGet(request.Method) && !HttpMethods.IsHead(request.Method))
+            else if (exchange.Method is not ("GET" or "HEAD"))
                 answer = WrongMethod;
             else
-                answer = await page(new TelemetryRequest(request.QueryString, request.Headers)).ConfigureAwait(false);
-            await WriteAsync(context, answer, HttpMethods.IsHead(request.Method)).ConfigureAwait(false);
+                answer = await page(new TelemetryRequest(mark < 0 ? "" : exchange.Target[mark..], exchange.Fields.Text(FieldName.IfNoneMatch)))
+                    .ConfigureAwait(false);
+            if (exchange.HasBody) exchange.CloseAfterAnswer();
+            Write(exchange, answer);
         }
 
-        public void DisposeContext(IFeatureCollection context, Exception? exception)
+        private static void Write(Exchange exchange, TelemetryAnswer answer)
         {
-        }
-
-        private static async Task WriteAsync(IFeatureCollection context, TelemetryAnswer answer, bool isHead)
-        {
-            var response = context.GetRequiredFeature<IHttpResponseFeature>();
-            response.StatusCode = answer.Status;
-            var headers = response.Headers;
-            headers.CacheControl = "no-store";
-            headers.XContentTypeOptions = "nosniff";
-            foreach (var (name, value) in answer.Fields)
-                headers[name] = value;
+            exchange.BeginHead(answer.Status);
+            exchange.Field("Cache-Control"u8, "no-store"u8);
+            exchange.Field("X-Content-Type-Options"u8, "nosniff"u8);
+            foreach (var (name, value) in answer.Fields) exchange.Field(Encoding.ASCII.GetBytes(name), value);
             // RFC 9110 section 15.4.5: 304 has no body, and no fields that describe one.
             if (answer.Status == StatusCodes.Status304NotModified)
+            {
+                exchange.EndHead(-1, hasBody: false);
                 return;
+            }
 
-            headers.ContentType = answer.ContentType;
-            headers.ContentLength = answer.Body.Length;
-            if (!isHead)
-                await context.GetRequiredFeature<IHttpResponseBodyFeature>().Writer.WriteAsync(answer.Body).ConfigureAwait(false);
+            exchange.Field("Content-Type"u8, answer.ContentType);
+            var hasBody = exchange.Method != "HEAD";
+            exchange.EndHead(answer.Body.Length, hasBody);
+            if (hasBody) exchange.Write(answer.Body.Span);
         }
     }
 }

@@ -1,6 +1,5 @@
 using System.Net.Security;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Server.Kestrel.Https;
 
 namespace Millau.Tls;
 
@@ -24,11 +23,13 @@ internal sealed class TlsHandshake(CertificateStore certificates)
     /// </summary>
     public Func<string, TlsCertificate, BaseConnectionContext, SslServerAuthenticationOptions?>? ClientCertificates { get; set; }
 
-    public SslServerAuthenticationOptions Choose(TlsHandshakeCallbackContext handshake)
+    /// <param name="serverName">The name in the ClientHello; empty for none.</param>
+    /// <param name="connection">Gets features of what the handshake finds out.</param>
+    public SslServerAuthenticationOptions Choose(string serverName, ConnectionContext connection)
     {
-        var host = CertificateStore.ToHost(handshake.ClientHelloInfo.ServerName);
+        var host = CertificateStore.ToHost(serverName);
         // 1.
-        if (!Challenges.IsEmpty && handshake.Connection.Features.Get<AcmeTlsOffer>() is not null
+        if (!Challenges.IsEmpty && connection.Features.Get<AcmeTlsOffer>() is not null
             && Challenges.Find(host) is { } answer)
         {
             return answer;
@@ -36,6 +37,6 @@ internal sealed class TlsHandshake(CertificateStore certificates)
         // 2.
         var certificate = certificates.Select(host);
         // 3.
-        return ClientCertificates?.Invoke(host, certificate, handshake.Connection) ?? certificate.Options;
+        return ClientCertificates?.Invoke(host, certificate, connection) ?? certificate.Options;
     }
 }

@@ -20,6 +20,10 @@ internal sealed class EventLoop : IDisposable
     private readonly Lock _lock = new();
     private readonly Stack<int> _freeSlots = [];
     private readonly ConcurrentQueue<LoopSocket> _closed = [];
+
+    // Of the loop's own thread.
+    private List<Action> _after = [];
+    private List<Action> _running = [];
     private readonly ILogger _logger;
     private readonly Thread _thread;
     private readonly int _epoll;
@@ -31,6 +35,9 @@ internal sealed class EventLoop : IDisposable
     private uint _added;
     private int _signalled;
     private volatile bool _stopping;
+
+    // As many bodies as are spliced at a time on a busy loop.
+    private const int MostPipes = 32;
     private bool _ended;
 
     /// <exception cref="IOException">The kernel refuses.</exception>
@@ -91,7 +98,7 @@ internal sealed class EventLoop : IDisposable
     {
         _closed.Enqueue(socket);
         // On the loop itself the queue is looked at before the next wait.
-        if (Thread.CurrentThread == _thread) return;
+        if (IsCurrent) return;
         lock (_lock)
         {
             if (!_ended)
@@ -104,13 +111,25 @@ internal sealed class EventLoop : IDisposable
         ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.WakeClosed(), this, preferLocal: false);
     }
 
+    /// <summary>For bodies between two sockets, of which one is on this loop.</summary>
+    public SplicePipes Pipes { get; } = new(MostPipes);
+
+    /// <summary>The caller runs on this loop.</summary>
+    public bool IsCurrent => Thread.CurrentThread == _thread;
+
+    /// <summary>
+    /// Has something done when all sockets that became ready together had their turn, so that what they bring forth can be dealt with at
+    /// once. What is asked for by what is done there has to wait for the next turn of the sockets. On the loop alone.
+    /// </summary>
+    public void AfterEvents(Action action) => _after.Add(action);
+
     /// <summary>Ends the thread, and cuts what is still watched: whoever waits on it would wait for ever.</summary>
     public void Dispose()
     {
         if (_stopping) return;
         _stopping = true;
         Native.Signal(_wake);
-        if (Thread.CurrentThread != _thread) _thread.Join();
+        if (!IsCurrent) _thread.Join();
     }
 
     private unsafe void Run()
@@ -118,7 +137,7 @@ internal sealed class EventLoop : IDisposable
         var events = stackalloc byte[MostEvents * Native.EventSize];
         while (!_stopping)
         {
-            var count = Native.Wait(_epoll, events, MostEvents);
+            var count = Native.Wait(_epoll, events, MostEvents, block: _after.Count == 0 && _closed.IsEmpty);
             if (count < 0) break;
             for (var i = 0; i < count; i++)
             {
@@ -127,10 +146,18 @@ internal sealed class EventLoop : IDisposable
                 if (ticket != WakeUp) Dispatch(ticket, *(uint*)entry);
             }
             WakeClosed();
+            RunAfter();
         }
         CutAll();
+        // What is put off by what is done here is done too, a few times over: nothing more becomes ready.
+        for (var i = 0; i < 16 && (_after.Count > 0 || !_closed.IsEmpty); i++)
+        {
+            RunAfter();
+            WakeClosed();
+        }
         Native.Close(_epoll);
         Native.Close(_wake);
+        Pipes.Dispose();
     }
 
     private void CutAll()
@@ -160,6 +187,24 @@ internal sealed class EventLoop : IDisposable
                 Log.LoopFailed(_logger, e);
             }
         }
+    }
+
+    private void RunAfter()
+    {
+        if (_after.Count == 0) return;
+        (_running, _after) = (_after, _running);
+        foreach (var action in _running)
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception e)
+            {
+                Log.LoopFailed(_logger, e);
+            }
+        }
+        _running.Clear();
     }
 
     private void Dispatch(ulong ticket, uint events)

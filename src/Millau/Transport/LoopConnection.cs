@@ -9,7 +9,7 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Millau.Transport;
 
-/// <summary>A client's connection as Kestrel wants it, on an event loop. Owns the socket from the constructor on.</summary>
+/// <summary>A client's connection as a pair of pipes, on an event loop. Owns the socket from the constructor on.</summary>
 internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPoolFeature, IConnectionSocketFeature,
     IConnectionLifetimeFeature, IConnectionEndPointFeature, IConnectionItemsFeature, IConnectionTransportFeature,
     IConnectionIdFeature, IThreadPoolWorkItem
@@ -68,6 +68,9 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
     public PipeReader Input => _reader;
 
     public PipeWriter Output => _writer;
+
+    /// <summary>What the pipes are of; whoever uses it in their place is their one reader or writer then.</summary>
+    public LoopSocket RawSocket => _socket;
 
     /// <summary>
     /// From now on a client that ends its side is not taken for gone: it may still listen, as one of a tunnel does. That it is

@@ -26,6 +26,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     private bool _allExamined = true;
     private bool _ended;
     private bool _completed;
+    private bool _onlyWaits;
     private Exception? _failure;
     private int _cancelNext;
     private int _tokenCancelled;
@@ -52,15 +53,33 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
         return false;
     }
 
+    /// <summary>The socket, if nothing of it is held here: then whoever takes from it directly takes what comes next.</summary>
+    public LoopSocket? EmptySocket => _first is null && !_ended && _failure is null ? socket : null;
+
+    /// <summary>
+    /// Waits until there is something to be received, the end, or a failure, and leaves it there: the result is empty. For who takes
+    /// from <see cref="EmptySocket"/>. May be cancelled like a read.
+    /// </summary>
+    public ValueTask<ReadResult> WaitAsync()
+    {
+        _onlyWaits = true;
+        return ReadAsync();
+    }
+
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
         ObjectDisposedException.ThrowIf(_completed, this);
         cancellationToken.ThrowIfCancellationRequested();
-        if (Interlocked.Exchange(ref _cancelNext, 0) != 0) return new(Result(cancelled: true));
+        if (Interlocked.Exchange(ref _cancelNext, 0) != 0)
+        {
+            _onlyWaits = false;
+            return new(Result(cancelled: true));
+        }
         while (!IsAnswerable)
         {
             if (socket.MayReceive)
             {
+                if (TakeWait()) return new(Result(cancelled: false));
                 Receive();
                 continue;
             }
@@ -109,7 +128,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     /// <summary>The loop says that there is something, or the end. On the loop's thread, or that of who closed the socket.</summary>
     public void OnReadable()
     {
-        while (true)
+        while (!TakeWait())
         {
             Receive();
             if (IsAnswerable) break;
@@ -134,6 +153,13 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
 
     private ReadResult Result(bool cancelled) => new(
         _first is null ? ReadOnlySequence<byte>.Empty : new(_first, _start, _last!, _last!.End), cancelled, _ended);
+
+    private bool TakeWait()
+    {
+        var only = _onlyWaits;
+        _onlyWaits = false;
+        return only;
+    }
 
     // One call to the kernel. Finding nothing changes nothing.
     private void Receive()
@@ -178,6 +204,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     {
         if (!socket.TryDisarmRead()) return;
         Volatile.Write(ref _cancelNext, 0);
+        _onlyWaits = false;
         _registration.Dispose();
         _source.SetResult(Result(cancelled: true));
     }
@@ -187,8 +214,8 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     {
         _registration.Dispose();
         _registration = default;
-        if (!cancellation.CanBeCanceled) return;
         Volatile.Write(ref _tokenCancelled, 0);
+        if (!cancellation.CanBeCanceled) return;
         _token = cancellation;
         _registration = cancellation.UnsafeRegister(_cancelled, this);
     }

@@ -209,8 +209,8 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
     {
         _registration.Dispose();
         _registration = default;
-        if (!cancellation.CanBeCanceled) return;
         Volatile.Write(ref _tokenCancelled, 0);
+        if (!cancellation.CanBeCanceled) return;
         _token = cancellation;
         _registration = cancellation.UnsafeRegister(_cancelled, this);
     }

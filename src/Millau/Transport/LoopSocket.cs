@@ -38,6 +38,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     private int _wakeReader;
     private int _wakeWriter;
     private int _closed;
+    private long _sentBytes;
 
     /// <summary>Its place in the loop's table; touched under the loop's lock alone.</summary>
     public int Slot { get; set; } = -1;
@@ -48,6 +49,27 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     public EventLoop Loop => loop;
 
     protected Socket Socket => socket;
+
+    /// <summary>Bytes that the kernel has taken so far. Any thread.</summary>
+    public long SentBytes => Volatile.Read(ref _sentBytes);
+
+    /// <summary>
+    /// Bytes that the peer's side has taken so far: sent, and acknowledged by its kernel. For who looks now and then: it asks the kernel.
+    /// </summary>
+    public long TakenBytes
+    {
+        get
+        {
+            var sent = SentBytes;
+            if (!TryHold(out var descriptor)) return sent;
+            var queued = Native.UnacknowledgedBytes(descriptor);
+            _handle.DangerousRelease();
+            return sent - queued;
+        }
+    }
+
+    /// <summary>Somebody waits until the peer makes room. Any thread.</summary>
+    public bool IsRoomAwaited => Volatile.Read(ref _writable) is Armed or Awaited;
 
     public bool IsClosed => Volatile.Read(ref _closed) != 0;
 
@@ -163,7 +185,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = Native.Send(descriptor, bytes);
         _handle.DangerousRelease();
-        return sent;
+        return Count(sent);
     }
 
     /// <summary>Sends several pieces in one call, as <see cref="Send(ReadOnlySpan{byte})"/>. The memory must be pinned.</summary>
@@ -174,7 +196,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = Native.Send(descriptor, vectors, count);
         _handle.DangerousRelease();
-        return sent;
+        return Count(sent);
     }
 
     /// <summary>Sends segments from one on, as far as one call takes them.</summary>
@@ -227,6 +249,12 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = NeverBlocks(descriptor) ? pipe.Drain(descriptor) : -Native.EINVAL;
         _handle.DangerousRelease();
+        return Count(sent);
+    }
+
+    private int Count(int sent)
+    {
+        if (sent > 0) Volatile.Write(ref _sentBytes, _sentBytes + sent);
         return sent;
     }
 

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace Millau.Transport;
 
 /// <summary>
-/// Kestrel's transport on event loops. Each port has one listening socket, whose connections go to the loops in turn: the
+/// Ports whose connections are served on event loops. Each has one listening socket, whose connections go to the loops in turn: the
 /// kernel refuses a port that is taken, no connection waits on a loop that is busy, and one socket can be drained.
 /// </summary>
 /// <param name="loops">Used, not disposed.</param>
@@ -46,9 +46,10 @@ internal sealed class LoopTransport(EventLoops loops, Func<EndPoint, Socket> bin
         {
             while (true)
             {
+                Socket? accepted = null;
                 try
                 {
-                    var accepted = await socket.AcceptAsync(cancellationToken).ConfigureAwait(false);
+                    accepted = await socket.AcceptAsync(cancellationToken).ConfigureAwait(false);
                     _full = false;
                     accepted.NoDelay = true;
                     var connection = new LoopConnection(accepted, owner.Next(), owner.Pool);
@@ -69,6 +70,7 @@ internal sealed class LoopTransport(EventLoops loops, Func<EndPoint, Socket> bin
                 catch (SocketException)
                 {
                     // The client went while it waited to be accepted.
+                    accepted?.Dispose();
                 }
             }
         }

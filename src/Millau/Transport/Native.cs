@@ -17,6 +17,7 @@ internal static unsafe partial class Native
 
     private const int SolSocket = 1, SoError = 4;
     private const int EpollCloseOnExec = 0x80000, EventNonBlocking = 0x80800, ControlAdd = 1;
+    private const nuint SendQueueBytes = 0x5411;
     private const int DontWait = 0x40, NoSignal = 0x4000;
     private const int PipeFlags = 0x80800, SetFlags = 4, NonBlocking = 0x800, SetPipeSize = 1031, GetPipeSize = 1032;
     private const uint SpliceMove = 1, SpliceDontWait = 2;
@@ -62,10 +63,10 @@ internal static unsafe partial class Native
         return epoll_ctl(epoll, ControlAdd, descriptor, entry) == 0;
     }
 
-    /// <summary>Waits for events; their number, 0 if a signal came between.</summary>
-    public static int Wait(int epoll, byte* events, int capacity)
+    /// <summary>Events: their number, 0 if a signal came between, or if there are none and they are not to be waited for.</summary>
+    public static int Wait(int epoll, byte* events, int capacity, bool block)
     {
-        var count = epoll_wait(epoll, events, capacity, -1);
+        var count = epoll_wait(epoll, events, capacity, block ? -1 : 0);
         return count >= 0 ? count : Marshal.GetLastSystemError() == EINTR ? 0 : -1;
     }
 
@@ -199,6 +200,13 @@ internal static unsafe partial class Native
         }
     }
 
+    /// <summary>Bytes in the socket's send queue that the peer has not acknowledged; 0 if that cannot be told.</summary>
+    public static int UnacknowledgedBytes(int descriptor)
+    {
+        var bytes = 0;
+        return ioctl(descriptor, SendQueueBytes, &bytes) == 0 ? bytes : 0;
+    }
+
     /// <summary>Makes the descriptor of <see cref="CreateEvent"/> readable.</summary>
     public static void Signal(int descriptor)
     {
@@ -246,6 +254,9 @@ internal static unsafe partial class Native
 
     [LibraryImport("libc")]
     private static partial nint write(int descriptor, void* buffer, nuint length);
+
+    [LibraryImport("libc")]
+    private static partial int ioctl(int descriptor, nuint request, int* argument);
 
     [LibraryImport("libc")]
     private static partial int close(int descriptor);

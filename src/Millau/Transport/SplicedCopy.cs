@@ -36,6 +36,7 @@ internal sealed class SplicedCopy(SplicePipes pipes)
     // No more than the kernel would move in one call anyway, and far from the limits of an int.
     private const int MostAtOnce = 1024 * 1024;
 
+    private readonly LoopTurn _turn = new();
     private long _copied;
 
     /// <summary>Bytes that the target's side of the kernel has, of the run that is under way or the last one. Any thread.</summary>
@@ -51,7 +52,11 @@ internal sealed class SplicedCopy(SplicePipes pipes)
         {
             for (var left = bytes; left > 0;)
             {
-                if (!source.MayReceive) await source.WaitReadable().ConfigureAwait(false);
+                if (!source.MayReceive)
+                {
+                    _turn.Waited();
+                    await source.WaitReadable().ConfigureAwait(false);
+                }
                 var received = source.SpliceTo(pipe, (int)Math.Min(left, MostAtOnce));
                 if (received == LoopSocket.WouldBlock) continue;
                 if (received <= 0) return EndOf(received);
@@ -63,6 +68,7 @@ internal sealed class SplicedCopy(SplicePipes pipes)
                     else if (sent == LoopSocket.WouldBlock) await target.WaitWritable().ConfigureAwait(false);
                     else return SpliceEnd.TargetFailed;
                 }
+                await _turn.Moved(source.Loop, received).ConfigureAwait(false);
             }
             return SpliceEnd.Done;
         }

@@ -21,10 +21,13 @@ internal sealed class LoopStream : SocketStream
     public LoopStream(AddressFamily family, EventLoop loop, Action? received)
     {
         _received = received;
-        _link = new Link(new Socket(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, Blocking = false }, loop, this);
+        _link = new Link(new System.Net.Sockets.Socket(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, Blocking = false }, loop, this);
         _receiving = new Receiving(_link);
         _sending = new Sending(_link);
     }
+
+    /// <summary>The socket, for who takes from it or sends to it directly, and is its one user in that direction then.</summary>
+    public LoopSocket Socket => _link;
 
     public override bool IsReceived => _receiving.IsDone;
 
@@ -65,7 +68,7 @@ internal sealed class LoopStream : SocketStream
 
     public override void Dispose() => _link.Close(reset: false);
 
-    private sealed class Link(Socket socket, EventLoop loop, LoopStream owner) : LoopSocket(socket, loop)
+    private sealed class Link(System.Net.Sockets.Socket socket, EventLoop loop, LoopStream owner) : LoopSocket(socket, loop)
     {
         /// <summary>Begins to connect. The socket must not be watched yet: unconnected, it would look hung up.</summary>
         public SocketError Connect(EndPoint endPoint)

@@ -13,7 +13,7 @@ namespace Millau.Upstreams;
 /// <see cref="Shutdown"/> waits for a moment in which no received bytes are being worked on: between
 /// <see cref="Leave"/> and <see cref="Enter"/>.
 /// </remarks>
-internal sealed class TlsCarrier(SocketStream plain) : Stream
+internal sealed class TlsCarrier(SocketStream plain) : AsyncStream
 {
     private readonly Lock _lock = new();
     private bool _isInside;
@@ -74,26 +74,4 @@ internal sealed class TlsCarrier(SocketStream plain) : Stream
     {
         if (await plain.Send(buffer).ConfigureAwait(false) < 0) throw new IOException("the connection failed");
     }
-
-    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
-
-    public override bool CanRead => true;
-    public override bool CanWrite => true;
-    public override bool CanSeek => false;
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
-
-    public override void Flush()
-    {
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-    public override void SetLength(long value) => throw new NotSupportedException();
 }

@@ -76,9 +76,6 @@ internal sealed class UpstreamConnection : IDisposable
     /// <summary>The parsed head of the response; its offsets point into <see cref="HeadBytes"/>.</summary>
     public ResponseHead Head { get; } = new();
 
-    /// <summary>The strings of the last response's fields, to be used again when they come again.</summary>
-    public HeaderStrings Strings { get; } = new();
-
     /// <summary>The bytes of the last head.</summary>
     public ReadOnlySpan<byte> HeadBytes => _buffer.AsSpan(0, _start);
 
@@ -198,6 +195,12 @@ internal sealed class UpstreamConnection : IDisposable
         _stream.Receive(target);
         return _stream.Received;
     }
+
+    /// <summary>
+    /// The socket, where there is one that speaks in plain on an event loop: bodies may be spliced from it, when nothing is buffered, and
+    /// to it.
+    /// </summary>
+    public LoopSocket? PlainSocket => (_stream as LoopStream)?.Socket;
 
     /// <summary>Marks the first buffered bytes as done with.</summary>
     public void Consume(int count)

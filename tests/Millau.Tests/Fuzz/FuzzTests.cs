@@ -33,6 +33,36 @@ public class FuzzTests
         });
 
     [Fact]
+    public void Request_heads_that_are_read() => Fuzzer.Run(
+        HostileRequests.All.Select(r => r.Bytes).Concat(HarmlessRequests.All.Select(r => r.Bytes)).Where(b => b.Length < 1000),
+        static (bytes, random) =>
+        {
+            var fields = new RequestFields();
+            var parser = new RequestParser();
+            var whole = parser.Parse(bytes, fields);
+            var again = new RequestFields();
+            var seen = new List<byte>();
+            var cut = new RequestParser();
+            var status = ParseStatus.Incomplete;
+            foreach (var piece in Fuzzer.Cut(bytes, random))
+            {
+                seen.AddRange(piece.Span);
+                status = cut.Parse(seen.ToArray(), again);
+                if (status != ParseStatus.Incomplete) break;
+            }
+            Assert.Equal(whole, status);
+            if (whole != ParseStatus.Complete) return;
+            Assert.Equal((parser.HeadLength, fields.Count), (cut.HeadLength, again.Count));
+            Assert.True(HttpChars.IsToken(bytes.AsSpan(parser.MethodStart, parser.MethodLength)));
+            Assert.DoesNotContain(bytes[parser.TargetStart..(parser.TargetStart + parser.TargetLength)], b => b is (byte)' ' or (byte)'\n');
+            foreach (var field in fields.All)
+            {
+                Assert.True(HttpChars.IsToken(field.Name(bytes)));
+                Assert.True(HttpChars.IsFieldValue(field.Value(bytes)));
+            }
+        });
+
+    [Fact]
     public void Chunked_bodies() => Fuzzer.Run(
         ["5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n", "0\r\n\r\n", "a\r\n0123456789\r\n1\r\na\r\n0\r\n\r\n", "fffffffffffffff\r\n", "2 \r\nab\r\n00\r\nA: b\r\nC: d\r\n\r\n"],
         static (bytes, random) =>

@@ -38,7 +38,7 @@ public class HarmlessRequestTests
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
 
         // One of each kind that has a body; the others' heads are cut at every place by the test of byte by byte.
-        foreach (var name in new[] { "extension-short", "trailer-host", "length-plus" })
+        foreach (var name in new[] { "extension-short", "trailer-host", "length-zeros" })
         {
             var request = HarmlessRequests.All.Single(r => r.Name == name);
             for (var cut = 1; cut < request.Bytes.Length; cut++)

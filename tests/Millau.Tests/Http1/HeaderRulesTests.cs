@@ -1,3 +1,4 @@
+using System.Text;
 using Millau.Http1;
 
 namespace Millau.Tests.Http1;
@@ -31,7 +32,7 @@ public class HeaderRulesTests
     [InlineData("Cookie", HeaderRule.Pass)]
     [InlineData("Via", HeaderRule.Pass)]
     [InlineData("", HeaderRule.Pass)]
-    public void A_field_of_a_client(string name, object rule) => Assert.Equal(rule, HeaderRules.ForRequest(name));
+    public void A_field_of_a_client(string name, object rule) => Assert.Equal(rule, HeaderRules.ForRequest(NameOf(name)));
 
     [Theory]
     [InlineData("connection", HeaderRule.HopByHop)]
@@ -45,7 +46,7 @@ public class HeaderRulesTests
     [InlineData("Transfer-Encoding", HeaderRule.Regenerated)]
     [InlineData("X-Forwarded-For", HeaderRule.Pass)]
     [InlineData("Set-Cookie", HeaderRule.Pass)]
-    public void A_field_of_an_instance(string name, object rule) => Assert.Equal(rule, HeaderRules.ForResponse(name));
+    public void A_field_of_an_instance(string name, object rule) => Assert.Equal(rule, HeaderRules.ForResponse(NameOf(name)));
 
     [Theory]
     [InlineData("x-a", true)]
@@ -56,5 +57,7 @@ public class HeaderRulesTests
     [InlineData(",", false)]
     [InlineData("", false)]
     public void A_connection_names_fields_in_a_list(string connection, bool names) =>
-        Assert.Equal(names, HeaderRules.Names(connection, "X-A"));
+        Assert.Equal(names, HeaderRules.Names(Encoding.Latin1.GetBytes(connection), "X-A"u8));
+
+    private static FieldName NameOf(string name) => FieldNames.Of(Encoding.Latin1.GetBytes(name));
 }

@@ -149,7 +149,7 @@ public class ResponseParserTests
         return "Incomplete";
     }
 
-    private static string Text(byte[] bytes, ResponseHead.Field field) =>
+    private static string Text(byte[] bytes, Field field) =>
         Encoding.Latin1.GetString(bytes, field.NameStart, field.NameLength) + "=" +
         Encoding.Latin1.GetString(bytes, field.ValueStart, field.ValueLength);
 }

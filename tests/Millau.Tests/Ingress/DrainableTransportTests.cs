@@ -12,7 +12,7 @@ public class DrainableTransportTests
     public async Task A_connection_that_was_accepted_at_the_last_moment_is_counted_before_the_port_is_closed()
     {
         var inner = new ScriptedListeners();
-        var transport = new DrainableTransport(inner) { Patience = TimeSpan.FromSeconds(60) };
+        var transport = new DrainableTransport(_ => inner) { Patience = TimeSpan.FromSeconds(60) };
         var listener = await transport.BindAsync(new IPEndPoint(IPAddress.Loopback, 0), TestContext.Current.CancellationToken);
         var accepting = listener.AcceptAsync(TestContext.Current.CancellationToken);
 
@@ -32,7 +32,7 @@ public class DrainableTransportTests
     [Fact]
     public async Task A_server_that_does_not_ask_for_connections_is_not_waited_for_without_end()
     {
-        var transport = new DrainableTransport(new ScriptedListeners()) { Patience = TimeSpan.FromMilliseconds(10) };
+        var transport = new DrainableTransport(_ => new ScriptedListeners()) { Patience = TimeSpan.FromMilliseconds(10) };
         await transport.BindAsync(new IPEndPoint(IPAddress.Loopback, 0), TestContext.Current.CancellationToken);
 
         await transport.StopAcceptingAsync().WaitAsync(ScriptedConnection.Deadline, TestContext.Current.CancellationToken);

@@ -73,6 +73,58 @@ public sealed class EventLoopTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_put_off_is_done_when_all_that_became_ready_together_had_their_turn()
+    {
+        var (blocked, ofBlocked) = await Connect();
+        var (first, ofFirst) = await Connect();
+        var (second, ofSecond) = await Connect();
+        using var peers = new Peers(ofBlocked, ofFirst, ofSecond);
+        var order = new List<string>();
+        var done = new TaskCompletionSource();
+        var entered = new ManualResetEventSlim();
+        var release = new ManualResetEventSlim();
+        var holder = new Probe(blocked, _loop)
+        {
+            Readable = () =>
+            {
+                entered.Set();
+                Assert.True(release.Wait(Deadline));
+            },
+        };
+        void PutOff()
+        {
+            order.Add("after");
+            // Waits for no event, which may never come.
+            _loop.AfterEvents(done.SetResult);
+        }
+        Probe Telling(Socket socket, string name) => new(socket, _loop)
+        {
+            Readable = () =>
+            {
+                if (order.Count == 0) _loop.AfterEvents(PutOff);
+                order.Add(name);
+            },
+        };
+        Probe[] all = [holder, Telling(first, "event"), Telling(second, "event")];
+        foreach (var socket in all)
+        {
+            Assert.True(socket.Start());
+            Assert.True(Arm(socket));
+        }
+
+        Assert.False(_loop.IsCurrent);
+        ofBlocked.Send("x"u8);
+        Assert.True(entered.Wait(Deadline, TestContext.Current.CancellationToken));
+        ofFirst.Send("x"u8);
+        ofSecond.Send("x"u8);
+        release.Set();
+        await done.Task.WaitAsync(Deadline, TestContext.Current.CancellationToken);
+
+        Assert.Equal(["event", "event", "after"], order);
+        foreach (var socket in all) socket.Close(reset: false);
+    }
+
+    [Fact]
     public async Task A_peer_that_ends_is_told_to_its_own_socket()
     {
         var (socket, peer) = await Connect();

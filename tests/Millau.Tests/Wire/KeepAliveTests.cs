@@ -40,6 +40,24 @@ public class KeepAliveTests
         Assert.Equal(0, proxy.Log.Count("left out"));
     }
 
+    [Fact]
+    public async Task What_is_refused_behind_an_answer_in_chunks_is_answered_as_any_other()
+    {
+        await using var instance = ScriptedInstance.Answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await proxy.ConnectAsync();
+
+        await client.SendAsync(Get);
+        await client.ReadUntilAsync("\r\n0\r\n\r\n");
+        await client.SendAsync("GET / HTTP/1.1\r\nno colon\r\n\r\n");
+        var answer = await client.ReadToEndAsync();
+
+        Assert.StartsWith("HTTP/1.1 400 Bad Request\r\n", answer);
+        var body = answer[(answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 4)..];
+        Assert.Contains($"\r\nContent-Length: {body.Length}\r\n", answer);
+        Assert.StartsWith("Bad request: ", body);
+    }
+
     [Theory]
     [InlineData("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")]
     [InlineData("GET", "HTTP/1.1 204 No Content\r\n\r\nevil")]

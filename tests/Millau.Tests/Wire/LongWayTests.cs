@@ -208,14 +208,15 @@ public class LongWayTests
         Promised(started, size, window, "6 MiB down by HTTP/2, 512 KiB granted");
     }
 
-    // A window a turn is what the protocol allows; much less would be our doing. A busy machine is slower, none is faster.
+    // A window a turn is what the protocol allows; much less would be our doing: with the windows that a connection has by default it
+    // would be an eighth or a twelfth. A busy machine is slower, none is faster.
     private static void Promised(long started, int size, int window, string what)
     {
         var time = Stopwatch.GetElapsedTime(started);
         var promised = window / Turn.TotalSeconds;
         var rate = size / time.TotalSeconds;
         Print($"{what}: {time.TotalSeconds:0.00} s, {rate / 1e6:0.00} MB/s of {promised / 1e6:0.00} MB/s");
-        Assert.InRange(rate / promised, 0.3, 1.1);
+        Assert.InRange(rate / promised, 0.15, 1.1);
     }
 
     // How many times there and back it took. On a busy machine each takes longer.

@@ -44,6 +44,34 @@ public class UpgradeTests
     }
 
     [Fact]
+    public async Task A_tunnel_goes_on_both_ways_while_the_process_waits_for_its_end()
+    {
+        await using var instance = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await proxy.ConnectAsync();
+        await client.SendAsync(Upgrade("websocket"));
+        var upstream = await instance.AcceptAsync();
+        await upstream.ReadHeadAsync();
+        await upstream.SendAsync(Switching);
+        await client.ReadHeadAsync();
+
+        // Beyond the time in which idle connections are left alone.
+        var drain = proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(10));
+        for (var i = 0; !drain.IsCompleted && i < 20; i++)
+        {
+            await client.SendAsync($"to{i}\0");
+            Assert.Equal($"to{i}\0", await upstream.ReadUntilAsync("\0"));
+            await upstream.SendAsync($"from{i}\0");
+            Assert.Equal($"from{i}\0", await client.ReadUntilAsync("\0"));
+            await Task.WhenAny(drain, Task.Delay(TimeSpan.FromMilliseconds(250)));
+        }
+        await upstream.DisposeAsync();
+
+        Assert.Equal("", await client.ReadToEndAsync());
+        await drain.WaitAsync(ScriptedConnection.Deadline);
+    }
+
+    [Fact]
     public async Task When_the_instance_ends_a_tunnel_the_client_sees_the_end()
     {
         await using var instance = new ScriptedInstance();

@@ -1,8 +1,9 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Unicode;
-using Microsoft.AspNetCore.Connections.Features;
+using Millau.Http1;
 using Millau.Forwarding;
+using Millau.Ingress;
 using Millau.Logging;
 
 namespace Millau.Telemetry.Access;
@@ -37,14 +38,14 @@ internal sealed class AccessLine
     private void ComposeText(RequestContext context, TimeProvider time, bool withAgent)
     {
         var outcome = context.Outcome;
-        var request = context.Request;
+        var request = context.Exchange;
         Word(context.ClientAddress);
         _line.Raw(" - - ["u8);
         Date(time.GetUtcNow());
         _line.Raw("] \""u8);
         Escaped(request.Method);
         _line.Raw(" "u8);
-        Escaped(request.RawTarget);
+        Escaped(request.Target);
         _line.Raw(" "u8);
         Escaped(request.Protocol);
         _line.Raw("\" "u8);
@@ -54,9 +55,9 @@ internal sealed class AccessLine
         if (withAgent)
         {
             _line.Raw(" \""u8);
-            Escaped(Header(request.Headers.Referer));
+            Escaped(request.Fields.First(FieldName.Referer));
             _line.Raw("\" \""u8);
-            Escaped(Header(request.Headers.UserAgent));
+            Escaped(request.Fields.First(FieldName.UserAgent));
             _line.Raw("\""u8);
         }
         _line.Raw(" host="u8);
@@ -81,7 +82,7 @@ internal sealed class AccessLine
     private void ComposeJson(RequestContext context, TimeProvider time)
     {
         var outcome = context.Outcome;
-        var request = context.Request;
+        var request = context.Exchange;
         _line.Raw("{\"time\":\""u8);
         _line.Date(time.GetUtcNow());
         _line.Raw("\",\"client\":"u8);
@@ -96,7 +97,7 @@ internal sealed class AccessLine
         Json(request.Method);
         _line.Raw(",\"host\":"u8);
         Json(context.Host);
-        Target(request.RawTarget, context.Target.Sent.Span);
+        Target(request.Target, context.Target.Sent.Span);
         _line.Raw(",\"status\":"u8);
         _line.Value(Status(outcome));
         _line.Raw(",\"outcome\":\""u8);
@@ -105,8 +106,8 @@ internal sealed class AccessLine
         _line.Value(outcome.RequestBytes);
         _line.Raw(",\"response_bytes\":"u8);
         _line.Value(outcome.ResponseBytes);
-        Optional(",\"referer\":"u8, Header(request.Headers.Referer));
-        Optional(",\"user_agent\":"u8, Header(request.Headers.UserAgent));
+        Optional(",\"referer\":"u8, request.Fields.First(FieldName.Referer));
+        Optional(",\"user_agent\":"u8, request.Fields.First(FieldName.UserAgent));
         Optional(",\"service\":"u8, outcome.Service?.Name);
         Optional(",\"instance\":"u8, outcome.Instance?.Name);
         _line.Raw(",\"attempts\":"u8);
@@ -120,10 +121,10 @@ internal sealed class AccessLine
         Seconds(outcome.Waited);
         _line.Raw(",\"duration\":"u8);
         Seconds(time.GetElapsedTime(outcome.Started, outcome.Ended));
-        if (context.Features.Get<ITlsHandshakeFeature>() is { } tls)
+        if (context.Client.Tls is { } tls)
         {
             Optional(",\"tls_version\":"u8, TlsVersion(tls));
-            Optional(",\"tls_server_name\":"u8, tls.HostName);
+            Optional(",\"tls_server_name\":"u8, tls.ServerName);
         }
         _line.Raw("}"u8);
     }
@@ -150,11 +151,18 @@ internal sealed class AccessLine
         Json(value);
     }
 
+    private void Optional(ReadOnlySpan<byte> name, ReadOnlySpan<byte> value)
+    {
+        if (value.IsEmpty) return;
+        _line.Raw(name);
+        var chars = ArrayPool<char>.Shared.Rent(value.Length);
+        Json(chars.AsSpan(0, Encoding.Latin1.GetChars(value, chars)));
+        ArrayPool<char>.Shared.Return(chars);
+    }
+
     private static int Status(RequestOutcome outcome) => outcome.Status == 0 ? ClientGoneStatus : outcome.Status;
 
-    private static string? Header(Microsoft.Extensions.Primitives.StringValues values) => values.Count == 0 ? null : values[0];
-
-    private static string? TlsVersion(ITlsHandshakeFeature tls) => tls.Protocol switch
+    private static string? TlsVersion(TlsDetails tls) => tls.Version switch
     {
         System.Security.Authentication.SslProtocols.Tls12 => "TLSv1.2",
         System.Security.Authentication.SslProtocols.Tls13 => "TLSv1.3",
@@ -202,6 +210,13 @@ internal sealed class AccessLine
             EscapeByte(text[plain]);
             text = text[(plain + 1)..];
         }
+    }
+
+    private void Escaped(ReadOnlySpan<byte> bytes)
+    {
+        var chars = ArrayPool<char>.Shared.Rent(bytes.Length);
+        Escaped(chars.AsSpan(0, Encoding.Latin1.GetChars(bytes, chars)));
+        ArrayPool<char>.Shared.Return(chars);
     }
 
     // Header fields come as one character a byte (Latin-1).

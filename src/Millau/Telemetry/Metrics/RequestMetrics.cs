@@ -78,7 +78,7 @@ internal sealed class RequestMetrics : IRequestObserver
     public void AttemptStarted(RequestContext context)
     {
         if (context.Outcome.IsRetry && Find(context.Outcome.Service) is { } service)
-            service.Of(MethodLabel.Index(context.Request.Method)).Retries.Inc();
+            service.Of(MethodLabel.Index(context.Exchange.Method)).Retries.Inc();
     }
 
     public void AttemptAnswered(RequestContext context)
@@ -107,7 +107,7 @@ internal sealed class RequestMetrics : IRequestObserver
             if (_tunnels.TryRemove(outcome, out var tunnel)) CountTunnelled(outcome, tunnel, ends: true);
             return;
         }
-        var method = MethodLabel.Index(context.Request.Method);
+        var method = MethodLabel.Index(context.Exchange.Method);
         var ingress = listener.Of(method);
         ingress.Requests.Inc();
         if (outcome.RequestBytes > 0) ingress.RequestBytes.Inc(outcome.RequestBytes);
@@ -144,7 +144,7 @@ internal sealed class RequestMetrics : IRequestObserver
     {
         var outcome = context.Outcome;
         if (Find(outcome.Listener) is not { } listener) return;
-        var method = MethodLabel.Index(context.Request.Method);
+        var method = MethodLabel.Index(context.Exchange.Method);
         var ingress = listener.Of(method);
         ingress.Requests.Inc();
         var rows = Find(outcome.Service)?.Of(method);

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Millau.Forwarding;
+using Millau.Http1;
 using OpenTelemetry;
 using OpenTelemetry.Exporter;
 using OpenTelemetry.Resources;
@@ -41,12 +42,12 @@ internal sealed class RequestTracing : IRequestObserver, IDisposable
 
     public void RequestStarted(RequestContext context)
     {
-        var headers = context.Request.Headers;
-        var parents = headers.TraceParent;
+        var fields = context.Exchange.Fields;
         // What is no valid context begins a new trace; its state goes with it (W3C Trace Context section 3.2).
-        if (parents.Count != 1 || !ActivityContext.TryParse(parents[0], headers.TraceState.ToString(), isRemote: true, out var parent))
+        if (fields.CountOf(FieldName.TraceParent) != 1
+            || !ActivityContext.TryParse(fields.Text(FieldName.TraceParent), fields.Joined(FieldName.TraceState), isRemote: true, out var parent))
             parent = default;
-        var request = context.Request;
+        var request = context.Exchange;
         var method = SpanAttributes.Method(request.Method);
         // Samplers see these.
         var span = _source.CreateActivity(SpanAttributes.SpanName(method), ActivityKind.Server, parent);
@@ -56,7 +57,7 @@ internal sealed class RequestTracing : IRequestObserver, IDisposable
         span.SetTag("url.scheme", request.Scheme);
         span.SetTag("client.address", context.ClientAddress);
         span.SetTag("network.protocol.version", SpanAttributes.Version(request.Protocol));
-        if (headers.UserAgent is { Count: > 0 } agent) span.SetTag("user_agent.original", agent[0]);
+        if (fields.Text(FieldName.UserAgent) is { } agent) span.SetTag("user_agent.original", agent);
     }
 
     public void AttemptStarted(RequestContext context)
@@ -64,13 +65,13 @@ internal sealed class RequestTracing : IRequestObserver, IDisposable
         var server = context.ServerSpan;
         if (server is null) return;
         var outcome = context.Outcome;
-        var method = SpanAttributes.Method(context.Request.Method);
+        var method = SpanAttributes.Method(context.Exchange.Method);
         var span = Start(_source.CreateActivity(SpanAttributes.SpanName(method), ActivityKind.Client, server.Context));
         context.ClientSpan = span;
         if (span is not { IsAllDataRequested: true }) return;
         var instance = outcome.Instance!;
         var address = instance.EndPoint.Address.ToString();
-        SpanAttributes.SetMethod(span, context.Request.Method, method);
+        SpanAttributes.SetMethod(span, context.Exchange.Method, method);
         span.SetTag("url.full", $"{SpanAttributes.Scheme(instance)}://{instance.EndPoint}{context.Target.Sent.Span}");
         span.SetTag("server.address", address);
         span.SetTag("server.port", instance.EndPoint.Port);

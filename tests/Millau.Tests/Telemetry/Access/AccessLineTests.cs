@@ -5,11 +5,12 @@ using System.Text.RegularExpressions;
 using CsCheck;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Forwarding;
+using Millau.Ingress;
 using Millau.Telemetry.Access;
 
 namespace Millau.Tests.Telemetry.Access;
 
-public partial class AccessLineTests
+public sealed partial class AccessLineTests : IDisposable
 {
     private const string Extras =
         "host=a.test service=app instance=app.1 attempts=1 upstream_time=0.000250 parked=0.000000 duration=1.000400 outcome=answered\n";
@@ -29,8 +30,8 @@ public partial class AccessLineTests
     [Fact]
     public void Combined_adds_referer_and_user_agent()
     {
-        _request.Headers.Referer = "https://b.test/";
-        _request.Headers.UserAgent = "curl/8";
+        _request.Referer = "https://b.test/";
+        _request.UserAgent = "curl/8";
 
         Assert.Equal(
             $"""192.0.2.1 - - [23/Nov/2026:15:04:05 +0000] "GET /a?b=c HTTP/1.1" 200 1234 "https://b.test/" "curl/8" {Extras}""",
@@ -53,7 +54,7 @@ public partial class AccessLineTests
     [InlineData("a b", "a b")]
     public void Text_is_escaped_as_nginx_does(string agent, string written)
     {
-        _request.Headers.UserAgent = agent;
+        _request.UserAgent = agent;
 
         Assert.Contains($" \"-\" \"{written}\" host=", Line(AccessLogFormat.Combined), StringComparison.Ordinal);
     }
@@ -61,16 +62,18 @@ public partial class AccessLineTests
     [Fact]
     public void Json_has_everything()
     {
-        _request.Headers.Referer = "https://b.test/";
-        _request.Headers.UserAgent = "say \"hi\"";
-        _request.Encrypt(SslProtocols.Tls13, "a.test");
+        using var request = new FinishedRequest(tls: new TlsDetails(SslProtocols.Tls13, "a.test"))
+        {
+            Referer = "https://b.test/",
+            UserAgent = "say \"hi\"",
+        };
 
         Assert.Equal(
             """{"time":"2026-11-23T15:04:05.678Z","client":"192.0.2.1","port":":8080","scheme":"https","protocol":"HTTP/1.1","method":"GET","""
             + """ "host":"a.test","target":"/a?b=c","path":"/a","query":"b=c","status":200,"outcome":"answered","request_bytes":5,"response_bytes":1234,"""
             + """ "referer":"https://b.test/","user_agent":"say \"hi\"","service":"app","instance":"app.1","attempts":1,"upstream_time":0.000250,"""
             + """ "parked":0.000000,"duration":1.000400,"tls_version":"TLSv1.3","tls_server_name":"a.test"}""",
-            Line(AccessLogFormat.Json).TrimEnd('\n').Replace(",\"host\"", ", \"host\"").Replace(",\"referer\"", ", \"referer\"")
+            Encoding.UTF8.GetString(request.Line(AccessLogFormat.Json, _time)).TrimEnd('\n').Replace(",\"host\"", ", \"host\"").Replace(",\"referer\"", ", \"referer\"")
                 .Replace(",\"parked\"", ", \"parked\""));
     }
 
@@ -101,7 +104,7 @@ public partial class AccessLineTests
     [InlineData("\u00e2\u0080\u00ae", "\u202e")]
     public void Json_takes_bytes_for_UTF8_if_they_are(string agent, string meant)
     {
-        _request.Headers.UserAgent = agent;
+        _request.UserAgent = agent;
         var line = Line(AccessLogFormat.Json);
 
         Assert.Equal(meant, Text(JsonDocument.Parse(line).RootElement, "user_agent"));
@@ -113,9 +116,9 @@ public partial class AccessLineTests
     public void Whatever_a_client_sends_common_and_combined_stay_one_line_that_parses() =>
         Gen.Select(Field, Field, Field, Field).Sample((target, referer, agent, host) =>
         {
-            var request = new FinishedRequest("/" + target) { Context = { Host = host } };
-            request.Headers.Referer = referer;
-            request.Headers.UserAgent = agent;
+            using var request = new FinishedRequest("/" + target) { Context = { Host = host } };
+            request.Referer = referer;
+            request.UserAgent = agent;
 
             var line = Encoding.ASCII.GetString(request.Line(AccessLogFormat.Combined, new FakeTimeProvider()));
 
@@ -128,8 +131,8 @@ public partial class AccessLineTests
     public void Whatever_a_client_sends_json_is_one_line_that_says_it() =>
         Gen.Select(Field, Field, Field).Sample((target, agent, host) =>
         {
-            var request = new FinishedRequest("/" + target) { Context = { Host = host } };
-            request.Headers.UserAgent = agent;
+            using var request = new FinishedRequest("/" + target) { Context = { Host = host } };
+            request.UserAgent = agent;
             var line = new UTF8Encoding(false, true).GetString(request.Line(AccessLogFormat.Json, new FakeTimeProvider()));
 
             Assert.Equal('\n', Assert.Single(line, char.IsControl));
@@ -144,7 +147,7 @@ public partial class AccessLineTests
     [InlineData(nameof(AccessLogFormat.Json))]
     public async Task Telling_a_request_allocates_nothing(string format)
     {
-        _request.Headers.UserAgent = "Mozilla/5.0 (X11; Linux x86_64) caf\u00c3\u00a9 \"quoted\"";
+        _request.UserAgent = "Mozilla/5.0 (X11; Linux x86_64) caf\u00c3\u00a9 \"quoted\"";
         using var log = new AccessLog(Enum.Parse<AccessLogFormat>(format), Stream.Null, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
         // Code that is not optimized yet may box: it takes the compiler a moment to see that this is worth it.
         await Wire.Eventually.TrueAsync(() =>
@@ -154,6 +157,8 @@ public partial class AccessLineTests
             return GC.GetAllocatedBytesForCurrentThread() == before;
         });
     }
+
+    public void Dispose() => _request.Dispose();
 
     private string Line(AccessLogFormat format) => Encoding.UTF8.GetString(_request.Line(format, _time));
 

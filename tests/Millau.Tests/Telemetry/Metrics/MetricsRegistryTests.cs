@@ -1,6 +1,6 @@
 using Millau.Telemetry;
 using Millau.Telemetry.Metrics;
-using Microsoft.AspNetCore.Http;
+
 
 namespace Millau.Tests.Telemetry.Metrics;
 
@@ -59,7 +59,7 @@ public class MetricsRegistryTests
     {
         _metrics.Counter("some_total", "Some.").Inc();
 
-        var answer = await _metrics.AnswerAsync(new TelemetryRequest("", new HeaderDictionary()));
+        var answer = await _metrics.AnswerAsync(new TelemetryRequest("", null));
 
         Assert.Equal((200, "text/plain; version=0.0.4; charset=utf-8"), (answer.Status, answer.ContentType));
         Assert.Equal("# HELP some_total Some.\n# TYPE some_total counter\nsome_total 1\n", System.Text.Encoding.UTF8.GetString(answer.Body.Span));

@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.AspNetCore.Http.Features;
 using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
@@ -229,13 +228,8 @@ public class RequestMetricsTests
         listener.Bind(8080);
         var metrics = new RequestMetrics(new MetricsRegistry(), TimeProvider.System, listener);
         metrics.Apply(new ServiceCatalog([TestProxy.Service("app")]));
-        var features = new FeatureCollection();
-        features.Set<IHttpRequestFeature>(new HttpRequestFeature { Method = "GET", Protocol = "HTTP/2" });
-        features.Set<IHttpResponseFeature>(new HttpResponseFeature());
-        features.Set<IHttpConnectionFeature>(new HttpConnectionFeature { RemoteIpAddress = IPAddress.Loopback });
-        features.Set<IHttpRequestLifetimeFeature>(new HttpRequestLifetimeFeature());
-        features.Set(listener);
-        var context = new RequestContext(features);
+        var context = new RequestContext(
+            new ImaginedExchange(new ClientPeer(IPAddress.Loopback) { Listener = listener }, "GET", "/", Millau.Ingress.HttpVersion.Http2));
         context.Begin();
         var outcome = context.Outcome;
         outcome.Service = new UpstreamService("app", TimeSpan.Zero, TimeSpan.Zero, [], false);

@@ -52,7 +52,18 @@ internal sealed class AcmeRun : IAsyncDisposable
         () => Status.Orders == 0 && Status.Names.Any(n => n.Name == name && n.State == state),
         $"{name} {state}");
 
-    public Task UntilAsync(Func<bool> condition, string what) => Eventually.TrueAsync(condition, $"not so: {what}", Patience);
+    public async Task UntilAsync(Func<bool> condition, string what)
+    {
+        try
+        {
+            await Eventually.TrueAsync(condition, $"not so: {what}", Patience);
+        }
+        catch (Xunit.Sdk.FailException e)
+        {
+            // What it said is what tells why.
+            throw new InvalidOperationException($"{e.Message}; {Status.Orders} orders; {string.Join("; ", Status.Names)}; log: {string.Join("\n", Log.Entries)}", e);
+        }
+    }
 
     /// <summary>
     /// Lets time pass in one step, wakes the loop (a sleep that began just then would be too long), and waits until

@@ -146,9 +146,14 @@ internal sealed class ScriptedCa : IAsyncDisposable
     private Answer Make(JsonObject order)
     {
         var names = order["identifiers"]!.AsArray().Select(i => (string)i!["value"]!).ToArray();
-        Orders.Enqueue(new OrderMade(names, (string?)order["replaces"], (string?)order["profile"]));
-        var id = Orders.Count;
-        _orders[id] = new Order(names);
+        int id;
+        // Several come at once, and each is to have a number of its own.
+        lock (_orders)
+        {
+            Orders.Enqueue(new OrderMade(names, (string?)order["replaces"], (string?)order["profile"]));
+            id = Orders.Count;
+            _orders[id] = new Order(names);
+        }
         return new(201, Show(id)) { Location = At($"order/{id}") };
     }
 
