@@ -10,9 +10,7 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Millau.Transport;
 
 /// <summary>A client's connection as a pair of pipes, on an event loop. Owns the socket from the constructor on.</summary>
-internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPoolFeature, IConnectionSocketFeature,
-    IConnectionLifetimeFeature, IConnectionEndPointFeature, IConnectionItemsFeature, IConnectionTransportFeature,
-    IConnectionIdFeature, IThreadPoolWorkItem
+internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnectionSocketFeature, IThreadPoolWorkItem
 {
     private static long s_lastId = DateTime.UtcNow.Ticks;
 
@@ -27,7 +25,6 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
     public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> pool)
     {
         Socket = socket;
-        MemoryPool = pool;
         _socket = new ClientSocket(socket, loop, this);
         _reader = new LoopPipeReader(_socket, pool);
         _writer = new LoopPipeWriter(_socket, pool);
@@ -35,23 +32,16 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IMemoryPo
         LocalEndPoint = socket.LocalEndPoint;
         RemoteEndPoint = socket.RemoteEndPoint;
         ConnectionClosed = _closed.Token;
-        Features = new FeatureCollection(initialCapacity: 16);
+        // This, its socket, the listener and the server; with TLS two or three more.
+        Features = new FeatureCollection(initialCapacity: 7);
         Features.Set(this);
-        Features.Set<IMemoryPoolFeature>(this);
         Features.Set<IConnectionSocketFeature>(this);
-        Features.Set<IConnectionLifetimeFeature>(this);
-        Features.Set<IConnectionEndPointFeature>(this);
-        Features.Set<IConnectionItemsFeature>(this);
-        Features.Set<IConnectionTransportFeature>(this);
-        Features.Set<IConnectionIdFeature>(this);
     }
 
     public Socket Socket { get; }
 
     /// <summary>The loop that serves it; what is done for its requests had best be done there too.</summary>
     public EventLoop Loop => _socket.Loop;
-
-    public MemoryPool<byte> MemoryPool { get; }
 
     public override string ConnectionId
     {
