@@ -72,15 +72,15 @@ internal static class ListenGate
         return listener.GetRawSocketOption(IpProtoTcp, TcpInfo, info) < info.Length ? 0 : MemoryMarshal.Read<int>(info[UnackedOffset..]);
     }
 
-    private static bool IsHandshaking(int port) => IsHandshaking(port, "/proc/self/net/tcp") || IsHandshaking(port, "/proc/self/net/tcp6");
+    private static bool IsHandshaking(int port) => TableHas(port, "/proc/self/net/tcp") || TableHas(port, "/proc/self/net/tcp6");
 
-    private static bool IsHandshaking(int port, string table)
+    private static bool TableHas(int port, string table)
     {
         try
         {
             foreach (var line in File.ReadLines(table))
             {
-                if (IsHandshaking(port, line)) return true;
+                if (IsHandshake(line, port)) return true;
             }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -90,8 +90,8 @@ internal static class ListenGate
         return false;
     }
 
-    // "   0: 0100007F:1F90 0100007F:C350 03 …": number, own address and port, the peer's, state.
-    private static bool IsHandshaking(int port, ReadOnlySpan<char> line)
+    /// <summary>A line of the kernel's table, <c>   0: 0100007F:1F90 0100007F:C350 03 …</c>: number, own address and port, the peer's, state.</summary>
+    internal static bool IsHandshake(ReadOnlySpan<char> line, int port)
     {
         NextWord(ref line);
         var local = NextWord(ref line);

@@ -23,6 +23,17 @@ public sealed class ListenGateTests : IDisposable
     }
 
     [Theory]
+    [InlineData("   0: 0100007F:1F90 0100007F:C350 03 00000000:00000000 01:00000055 00000000", true)]
+    [InlineData("  12: 0000000000000000FFFF000007002E7F:1F90 0000000000000000FFFF00000100007F:BB3C 03 00000000:00000000", true)]
+    [InlineData("   0: 0100007F:1F90 0100007F:C350 01 00000000:00000000", false)]
+    [InlineData("   0: 0100007F:1F91 0100007F:C350 03 00000000:00000000", false)]
+    [InlineData("   0: 0100007F:C350 0100007F:1F90 03 00000000:00000000", false)]
+    [InlineData("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid", false)]
+    [InlineData("", false)]
+    public void A_handshake_is_told_from_the_kernels_other_lines(string line, bool isOne) =>
+        Assert.Equal(isOne, ListenGate.IsHandshake(line, 8080));
+
+    [Theory]
     [InlineData("127.0.0.1")]
     [InlineData("::1")]
     public async Task Newcomers_are_refused_at_once_while_the_listener_is_open(string address)
