@@ -6,7 +6,6 @@ namespace Millau.Http1;
 internal enum FieldName : byte
 {
     Other,
-    Age,
     ClientCert,
     ClientCertChain,
     Connection,
@@ -61,7 +60,6 @@ internal static class FieldNames
         return name.Length switch
         {
             2 when first == 't' => Match(name, "te"u8, FieldName.Te),
-            3 when first == 'a' => Match(name, "age"u8, FieldName.Age),
             4 when first == 'h' => Match(name, "host"u8, FieldName.Host),
             4 when first == 'd' => Match(name, "date"u8, FieldName.Date),
             6 when first == 'e' => Match(name, "expect"u8, FieldName.Expect),

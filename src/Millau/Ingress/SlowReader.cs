@@ -45,9 +45,16 @@ internal sealed class SlowReader(ConnectionContext connection, TimeSpan patience
     // What the client has taken buys it time: a large buffer of its own is emptied long before it asks for more.
     private bool IsTooSlow(LoopSocket socket, long now)
     {
+        if (!socket.IsRoomAwaited)
+        {
+            // Nearly all connections, nearly always: the kernel is not asked how much of it has arrived.
+            _taken = socket.SentBytes;
+            _due = now + _patience;
+            return false;
+        }
         var taken = socket.TakenBytes - _taken;
         _taken += taken;
-        if (_due == 0 || !socket.IsRoomAwaited) _due = now + _patience;
+        if (_due == 0) _due = now + _patience;
         if (taken > 0) _due = Math.Max(_due, now + _patience + Math.Min(MostCredit, taken * 1000 / SlowestRate));
         return now >= _due;
     }
