@@ -228,7 +228,7 @@ internal sealed class Forwarder(
         watch.AttemptStarted(context, instance);
         if (context.ClientSpan is { } span) TraceContext.SetParent(context, span);
         // A second idle connection may have ended as the first one did.
-        var connection = fresh ? null : RentIdle(instance);
+        var connection = fresh ? null : RentIdle(instance, context.Client.Loop);
         var failure = AttemptFailure.None;
         string? reason = null;
         context.IsConnectionReused = connection is not null;
@@ -250,9 +250,9 @@ internal sealed class Forwarder(
         return failure;
     }
 
-    private static UpstreamConnection? RentIdle(UpstreamInstance instance)
+    private static UpstreamConnection? RentIdle(UpstreamInstance instance, EventLoop? loop)
     {
-        while (instance.Pool.TryRent() is { } connection)
+        while (instance.Pool.TryRent(loop) is { } connection)
         {
             if (!connection.IsSpoilt && connection.IsCurrent) return connection;
             connection.Dispose();

@@ -40,9 +40,12 @@ internal sealed class EventLoop : IDisposable
     private const int MostPipes = 32;
     private bool _ended;
 
+    /// <param name="number">From 0 on; names its thread.</param>
+    /// <param name="logger">For what fails on it.</param>
     /// <exception cref="IOException">The kernel refuses.</exception>
     public EventLoop(int number, ILogger logger)
     {
+        Number = number;
         _logger = logger;
         _epoll = Native.CreateEpoll();
         _wake = Native.CreateEvent();
@@ -51,6 +54,9 @@ internal sealed class EventLoop : IDisposable
         _thread = new Thread(Run) { IsBackground = true, Name = $"loop-{number}" };
         _thread.Start();
     }
+
+    /// <summary>Its place among the <see cref="EventLoops"/> that it belongs to.</summary>
+    public int Number { get; }
 
     /// <summary>Starts watching a socket. False if the kernel refuses, or the loop has ended; the caller closes it then.</summary>
     public bool Add(LoopSocket socket, int descriptor)

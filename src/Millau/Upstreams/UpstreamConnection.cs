@@ -54,6 +54,7 @@ internal sealed class UpstreamConnection : IDisposable
     public UpstreamConnection(UpstreamInstance instance, UpstreamHeartbeat heartbeat, EventLoop? loop)
     {
         Instance = instance;
+        Loop = loop;
         _heartbeat = heartbeat;
         _tls = instance.Service.Tls;
         _tlsOptions = _tls?.Current;
@@ -63,6 +64,9 @@ internal sealed class UpstreamConnection : IDisposable
     }
 
     public UpstreamInstance Instance { get; }
+
+    /// <summary>Where it is served; null on the framework's sockets.</summary>
+    public EventLoop? Loop { get; }
 
     /// <summary>Where the heartbeat keeps this connection; the heartbeat's alone.</summary>
     public int HeartbeatSlot { get; set; }

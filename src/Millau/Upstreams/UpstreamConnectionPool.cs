@@ -1,7 +1,10 @@
+using Millau.Transport;
+
 namespace Millau.Upstreams;
 
 /// <summary>
-/// The idle connections to one instance, last in, first out: the busy ones stay warm and the others age out.
+/// The idle connections to one instance, last in, first out: the busy ones stay warm and the others age out. A client gets one of its
+/// own event loop if there is one, so that its request stays on one thread.
 /// </summary>
 internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
 {
@@ -9,7 +12,9 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     private const int IdleSeconds = 60;
 
     private readonly Lock _lock = new();
-    private readonly List<UpstreamConnection> _idle = [];
+
+    // Those of each event loop; the first place is of those on none. It grows with its use: most instances of a large Swarm have none.
+    private List<UpstreamConnection>?[] _idle = [];
     private bool _closed;
 
     /// <summary>Connections that lie here.</summary>
@@ -17,21 +22,22 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     {
         get
         {
-            lock (_lock) return _idle.Count;
+            lock (_lock) return _idle.Sum(static list => list?.Count ?? 0);
         }
     }
 
     /// <summary>Takes the connection that was used last. The caller owns it from then on.</summary>
-    public UpstreamConnection? TryRent()
+    /// <param name="loop">One of this loop is preferred: with any other, request and answer change threads.</param>
+    public UpstreamConnection? TryRent(EventLoop? loop)
     {
         while (true)
         {
             UpstreamConnection connection;
             lock (_lock)
             {
-                if (_idle.Count == 0) return null;
-                connection = _idle[^1];
-                _idle.RemoveAt(_idle.Count - 1);
+                if (FindIdle(Place(loop)) is not { } idle) return null;
+                connection = idle[^1];
+                idle.RemoveAt(idle.Count - 1);
             }
             // Race window: it may have ended since; then whoever noticed closes it and the next one is taken.
             if (connection.TryActivate()) return connection;
@@ -52,7 +58,9 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
             ended = _closed;
             if (!ended)
             {
-                _idle.Add(connection);
+                var place = Place(connection.Loop);
+                if (place >= _idle.Length) Array.Resize(ref _idle, place + 1);
+                (_idle[place] ??= []).Add(connection);
                 // It may have ended between its going idle and its being in the list, where CloseIdle looked for it. Asked
                 // while nobody can take it: what is lent again has begun another receive.
                 ended = connection.IsEnded;
@@ -69,8 +77,9 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
         if (!connection.TryClose()) return;
         lock (_lock)
         {
-            var place = _idle.LastIndexOf(connection);
-            if (place >= 0) _idle.RemoveAt(place);
+            var place = Place(connection.Loop);
+            // Race window: it closed while it was on its way here.
+            if (place < _idle.Length) _idle[place]?.Remove(connection);
         }
     }
 
@@ -81,11 +90,23 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
         lock (_lock)
         {
             _closed = true;
-            idle = [.. _idle];
-            _idle.Clear();
+            idle = [.. _idle.SelectMany(static list => list ?? [])];
+            _idle = [];
         }
         foreach (var connection in idle) connection.TryClose();
     }
+
+    private List<UpstreamConnection>? FindIdle(int preferred)
+    {
+        if (preferred < _idle.Length && _idle[preferred] is { Count: > 0 } own) return own;
+        foreach (var other in _idle)
+        {
+            if (other is { Count: > 0 }) return other;
+        }
+        return null;
+    }
+
+    private static int Place(EventLoop? loop) => loop is null ? 0 : loop.Number + 1;
 
     // An instance that says how long it keeps a connection is left a second before it closes it.
     private static long IdleMilliseconds(UpstreamConnection connection)
