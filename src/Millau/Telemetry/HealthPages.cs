@@ -35,5 +35,5 @@ internal sealed record HealthAnswer(string Status, DateTimeOffset Since, Immutab
 }
 
 [JsonSerializable(typeof(HealthAnswer))]
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Serialization, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 internal sealed partial class HealthJson : JsonSerializerContext;

@@ -152,5 +152,5 @@ internal static class ServiceStates
 
 [JsonSerializable(typeof(StatusReport))]
 [JsonSerializable(typeof(TrialReport))]
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 internal sealed partial class StatusJson : JsonSerializerContext;

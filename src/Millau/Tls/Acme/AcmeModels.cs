@@ -57,5 +57,6 @@ internal sealed record JwsModel(string Protected, string Payload, string Signatu
 [JsonSerializable(typeof(ProblemModel))]
 [JsonSerializable(typeof(JwsModel))]
 [JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+    GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 internal sealed partial class AcmeJson : JsonSerializerContext;

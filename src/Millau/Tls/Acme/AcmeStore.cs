@@ -43,7 +43,8 @@ internal sealed record ProgressState(
 
 [JsonSerializable(typeof(AccountState))]
 [JsonSerializable(typeof(ProgressState))]
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSourceGenerationOptions(
+    GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 internal sealed partial class AcmeStateJson : JsonSerializerContext;
 
 /// <summary>
