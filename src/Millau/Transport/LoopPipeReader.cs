@@ -19,11 +19,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
 
     private readonly Action<object?> _cancelled = static state => ((LoopPipeReader)state!).OnTokenCancelled();
     private ManualResetValueTaskSourceCore<ReadResult> _source;
-    private ReceivedSegment? _first;
-    private ReceivedSegment? _last;
-    private ReceivedSegment? _spare;
-    private int _start;
-    private bool _allExamined = true;
+    private ReceivedBytes _received = new(pool);
     private bool _ended;
     private bool _completed;
     private bool _onlyWaits;
@@ -43,7 +39,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
             result = Result(cancelled: true);
             return true;
         }
-        if (_allExamined && !_ended && _failure is null && socket.MayReceive) Receive();
+        if (_received.AllExamined && !_ended && _failure is null && socket.MayReceive) Receive();
         if (IsAnswerable)
         {
             result = Answer();
@@ -54,7 +50,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     }
 
     /// <summary>The socket, if nothing of it is held here: then whoever takes from it directly takes what comes next.</summary>
-    public LoopSocket? EmptySocket => _first is null && !_ended && _failure is null ? socket : null;
+    public LoopSocket? EmptySocket => _received.IsEmpty && !_ended && _failure is null ? socket : null;
 
     /// <summary>
     /// Waits until there is something to be received, the end, or a failure, and leaves it there: the result is empty. For who takes
@@ -97,19 +93,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
 
     public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
 
-    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
-    {
-        if (_first is null || _last is null || consumed.GetObject() is not ReceivedSegment segment) return;
-        while (_first != segment) DropFirst();
-        _start = consumed.GetInteger();
-        _allExamined = examined.GetObject() == _last && examined.GetInteger() == _last.End;
-        if (_first == _last && _start == _last.End)
-        {
-            // Nothing is left: an idle connection holds no buffer.
-            DropFirst();
-            _allExamined = true;
-        }
-    }
+    public override void AdvanceTo(SequencePosition consumed, SequencePosition examined) => _received.AdvanceTo(consumed, examined);
 
     public override void CancelPendingRead()
     {
@@ -122,7 +106,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     {
         if (_completed) return;
         _completed = true;
-        while (_first is not null) DropFirst();
+        _received.Clear();
     }
 
     /// <summary>The loop says that there is something, or the end. On the loop's thread, or that of who closed the socket.</summary>
@@ -147,12 +131,11 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
-    private bool IsAnswerable => !_allExamined || _ended || _failure is not null;
+    private bool IsAnswerable => !_received.AllExamined || _ended || _failure is not null;
 
     private ReadResult Answer() => _failure is null ? Result(cancelled: false) : throw _failure;
 
-    private ReadResult Result(bool cancelled) => new(
-        _first is null ? ReadOnlySequence<byte>.Empty : new(_first, _start, _last!, _last!.End), cancelled, _ended);
+    private ReadResult Result(bool cancelled) => new(_received.All, cancelled, _ended);
 
     private bool TakeWait()
     {
@@ -164,40 +147,12 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     // One call to the kernel. Finding nothing changes nothing.
     private void Receive()
     {
-        var fresh = _last is null || _last.Free.Length < LeastRoom;
-        if (fresh) AddSegment();
-        var received = socket.Receive(_last!.Free.Span);
-        if (received > 0)
-        {
-            _last.End += received;
-            _allExamined = false;
-            return;
-        }
-        if (_last == _first && _last.End == 0) DropFirst();
+        var received = socket.Receive(_received.GetRoom(LeastRoom).Span);
+        _received.Add(Math.Max(received, 0));
+        if (received > 0) return;
         if (received == 0) _ended = true;
         else if (received != LoopSocket.WouldBlock)
             _failure = AbortReason ?? new ConnectionResetException($"The client's connection failed (error {-received}).");
-    }
-
-    private void AddSegment()
-    {
-        var segment = _spare ?? new ReceivedSegment();
-        _spare = null;
-        segment.Begin(pool.Rent(), _last);
-        _last = segment;
-        if (_first is not null) return;
-        _first = segment;
-        _start = 0;
-    }
-
-    private void DropFirst()
-    {
-        var segment = _first!;
-        _first = segment.Following;
-        _start = 0;
-        if (_first is null) _last = null;
-        segment.Release();
-        _spare = segment;
     }
 
     private void CancelArmed()
