@@ -31,7 +31,7 @@ public sealed class AllocationTests : IDisposable
     public Task A_get_with_a_chunked_answer() => CostsAtMostAsync(64, "--h1", "http", answer: ChunkedAnswer);
 
     [Fact]
-    public Task A_get_with_https() => CostsAtMostAsync(384, "--h1", "https");
+    public Task A_get_with_https() => CostsAtMostAsync(128, "--h1", "https");
 
     [Fact]
     public Task A_get_with_http2() => CostsAtMostAsync(192, "-m10", "https");

@@ -2,7 +2,7 @@ namespace Millau.Async;
 
 /// <summary>
 /// What <see cref="System.Net.Security.SslStream"/> asks of the stream below it, and no more: to read and to write, without blocking.
-/// Nothing is held back, so there is nothing to flush.
+/// Who holds back what is written has something to flush; nobody else has.
 /// </summary>
 internal abstract class AsyncStream : Stream
 {
@@ -27,7 +27,7 @@ internal abstract class AsyncStream : Stream
     public sealed override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public sealed override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public override Task FlushAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public sealed override void Flush()
     {

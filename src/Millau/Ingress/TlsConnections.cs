@@ -16,10 +16,6 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
 {
     private static readonly ConnectionAbortedException Ended = new("The connection is over.");
 
-    // Nothing is rented for a client that is silent.
-    private readonly StreamPipeReaderOptions _reading = new(pool, bufferSize: 16 * 1024, minimumReadSize: 4 * 1024, leaveOpen: true, useZeroByteReads: true);
-    private readonly StreamPipeWriterOptions _writing = new(pool, minimumBufferSize: 16 * 1024, leaveOpen: true);
-
     /// <summary>Whether the client chose HTTP/2.</summary>
     public static bool IsHttp2(ConnectionContext connection) => connection.Features.Get<NegotiatedHttp2>() is not null;
 
@@ -28,21 +24,22 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
     private async Task ServeAsync(ConnectionContext connection, ConnectionDelegate next)
     {
         var carrier = connection.Transport;
-        var stream = new SslStream(new DuplexStream(carrier), leaveInnerStreamOpen: true);
+        var records = new RecordStream(carrier);
+        var stream = new SslStream(records, leaveInnerStreamOpen: true);
         await using var closing = stream.ConfigureAwait(false);
-        if (!await ShakeHandsAsync(connection, stream).ConfigureAwait(false)) return;
+        if (!await ShakeHandsAsync(connection, stream, records).ConfigureAwait(false)) return;
         // It serves nothing but the handshake (RFC 8737 section 3).
         if (stream.NegotiatedApplicationProtocol == AlpnChallenges.Protocol) return;
         connection.Features.Set(new TlsDetails(stream.SslProtocol, stream.TargetHostName));
         if (stream.NegotiatedApplicationProtocol == SslApplicationProtocol.Http2) connection.Features.Set(NegotiatedHttp2.Instance);
-        var input = PipeReader.Create(stream, _reading);
-        var output = PipeWriter.Create(stream, _writing);
+        var input = new TlsPipeReader(stream, records, carrier.Input, pool);
+        var output = new TlsPipeWriter(stream, carrier.Output, pool);
         connection.Transport = new Duplex(input, output);
         try
         {
             await next(connection).ConfigureAwait(false);
-            await output.FlushAsync().ConfigureAwait(false);
-            // RFC 8446 section 6.1: said before the end, so that nobody takes a cut for it.
+            output.Complete();
+            // RFC 8446 section 6.1: said before the end, so that nobody takes a cut for it. Whoever closes the connection sends it.
             await stream.ShutdownAsync().ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or InvalidOperationException or ObjectDisposedException or ConnectionAbortedException)
@@ -52,13 +49,13 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
         finally
         {
             // With a reason nothing is written any more, and its buffers are given back.
-            await output.CompleteAsync(Ended).ConfigureAwait(false);
-            await input.CompleteAsync().ConfigureAwait(false);
+            output.Complete(Ended);
+            input.Complete();
             connection.Transport = carrier;
         }
     }
 
-    private async ValueTask<bool> ShakeHandsAsync(ConnectionContext connection, SslStream stream)
+    private async ValueTask<bool> ShakeHandsAsync(ConnectionContext connection, SslStream stream, RecordStream records)
     {
         using var deadline = new CancellationTokenSource(ClientHelloPeek.HandshakeTimeout, time);
         try
@@ -70,6 +67,7 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
                     return new(chooser.Choose(hello.ServerName, connection));
                 },
                 (handshake, connection), deadline.Token).ConfigureAwait(false);
+            await records.EndHandshakeAsync(deadline.Token).ConfigureAwait(false);
             return true;
         }
         catch (Exception e) when (e is IOException or AuthenticationException or OperationCanceledException or InvalidOperationException)
