@@ -11,11 +11,11 @@ namespace Millau.Ingress;
 /// <param name="ledger">Told of each.</param>
 internal sealed class BlockMemoryPool(int blockSize, BufferLedger ledger) : MemoryPool<byte>
 {
-    // What a burst needed beyond this is given back to the collector.
-    private const int MaxFree = 128;
+    /// <summary>Bytes that are kept for later; what a burst needed beyond this is given back to the collector.</summary>
+    public const int MostFree = 8 * 1024 * 1024;
 
     private readonly Lock _lock = new();
-    private readonly Block[] _free = new Block[MaxFree];
+    private readonly Block[] _free = new Block[MostFree / blockSize];
     private int _count;
 
     public override int MaxBufferSize => blockSize;
@@ -48,7 +48,7 @@ internal sealed class BlockMemoryPool(int blockSize, BufferLedger ledger) : Memo
         ledger.Returned(block, block.Memory.Span);
         lock (_lock)
         {
-            if (_count < MaxFree) _free[_count++] = block;
+            if (_count < _free.Length) _free[_count++] = block;
         }
     }
 
