@@ -14,11 +14,13 @@ internal sealed record TlsDetails(SslProtocols Version, string ServerName);
 /// <summary>Whoever is at the other end of a client's connection, and how it came in. One for all requests of the connection.</summary>
 internal sealed class ClientPeer
 {
+    private readonly ConnectionContext? _connection;
+
     /// <summary>For a connection whose handshake, if there is one, is over.</summary>
     public ClientPeer(ConnectionContext connection)
     {
         Address = (connection.RemoteEndPoint as IPEndPoint)?.Address;
-        LocalEndPoint = connection.LocalEndPoint as IPEndPoint;
+        _connection = connection;
         Listener = connection.Features.Get<Listener>() ?? Listener.None;
         Tls = connection.Features.Get<TlsDetails>();
         Certificate = connection.Features.Get<ClientCertificate>();
@@ -56,12 +58,11 @@ internal sealed class ClientPeer
     {
         get
         {
-            var address = LocalEndPoint?.Address ?? IPAddress.Loopback;
-            return new IPEndPoint(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address, LocalEndPoint?.Port ?? 0).ToString();
+            var local = _connection?.LocalEndPoint as IPEndPoint;
+            var address = local?.Address ?? IPAddress.Loopback;
+            return new IPEndPoint(address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address, local?.Port ?? 0).ToString();
         }
     }
-
-    private IPEndPoint? LocalEndPoint { get; }
 
     private static string Format(IPAddress? address) => address switch
     {

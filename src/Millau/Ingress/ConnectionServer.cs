@@ -1,8 +1,8 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
+using Millau.Transport;
 
 namespace Millau.Ingress;
 
@@ -12,28 +12,30 @@ namespace Millau.Ingress;
 /// </summary>
 internal sealed class ConnectionServer : IAsyncDisposable
 {
-    private readonly DrainableTransport _transport;
+    private readonly ITransport _transport;
     private readonly int _mostConnections;
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
     private readonly HashSet<OpenConnection> _open = [];
-    private readonly List<Port> _ports = [];
+    private readonly List<ListeningPort> _ports = [];
 
     // Of the heartbeat alone.
     private readonly List<OpenConnection> _ticked = [];
     private readonly CancellationTokenSource _stopping = new();
+    private readonly LingeringClose _closing;
     private readonly TaskCompletionSource _empty = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _stopped;
 
-    /// <param name="transport">Where the ports come from.</param>
+    /// <param name="transport">Accepts on the ports.</param>
     /// <param name="mostConnections">More are closed at once.</param>
     /// <param name="time">The clock of all timeouts.</param>
     /// <param name="logger">For what goes wrong on a connection.</param>
-    public ConnectionServer(DrainableTransport transport, int mostConnections, TimeProvider time, ILogger logger)
+    public ConnectionServer(ITransport transport, int mostConnections, TimeProvider time, ILogger logger)
     {
         _transport = transport;
         _mostConnections = mostConnections;
         _logger = logger;
+        _closing = new LingeringClose(time);
         Clock = new ServerClock(time, Tick);
     }
 
@@ -44,26 +46,32 @@ internal sealed class ConnectionServer : IAsyncDisposable
     public CancellationToken Stopping => _stopping.Token;
 
     /// <summary>The addresses bound, with the port that the system chose where 0 was asked for.</summary>
-    public ImmutableArray<IPEndPoint> EndPoints => [.. _ports.Select(p => (IPEndPoint)p.Listener.EndPoint)];
+    public ImmutableArray<IPEndPoint> EndPoints => [.. _ports.Select(p => p.EndPoint)];
 
     /// <summary>Connections that are open.</summary>
-    public int OpenConnections => _transport.OpenConnections;
+    public int OpenConnections
+    {
+        get
+        {
+            lock (_lock) return _open.Count;
+        }
+    }
 
     /// <summary>Starts listening; an address that cannot be bound is an <see cref="IOException"/>.</summary>
     /// <param name="address">Null for all: IPv6 and IPv4, or IPv4 alone where there is no IPv6.</param>
     /// <param name="port">0 for one that the system chooses.</param>
     /// <param name="serve">Called for each connection; the connection is closed when it is over.</param>
-    public async Task ListenAsync(IPAddress? address, int port, ConnectionDelegate serve)
-    {
-        var listener = await BindAsync(address, port).ConfigureAwait(false);
-        _ports.Add(new Port(listener, AcceptAsync(listener, serve)));
-    }
+    public async Task ListenAsync(IPAddress? address, int port, ConnectionDelegate serve) =>
+        _ports.Add(await ListeningPort.OpenAsync(_transport, address, port, context => TakeIn(context, serve)).ConfigureAwait(false));
 
-    /// <summary>Stops accepting: new clients are refused, nobody is reset. Open connections go on.</summary>
-    public async Task StopAcceptingAsync()
+    /// <summary>
+    /// Stops accepting: new clients are refused, nobody is reset. Open connections go on. Whoever was accepted is among
+    /// <see cref="OpenConnections"/> when it returns.
+    /// </summary>
+    public Task StopAcceptingAsync()
     {
-        await _transport.StopAcceptingAsync().ConfigureAwait(false);
-        await Task.WhenAll(_ports.Select(p => p.Accepting)).ConfigureAwait(false);
+        _closing.BeginEnd();
+        return Task.WhenAll(_ports.Select(p => p.StopAcceptingAsync()));
     }
 
     /// <summary>
@@ -74,6 +82,7 @@ internal sealed class ConnectionServer : IAsyncDisposable
         await StopAcceptingAsync().ConfigureAwait(false);
         // First, so that a connection whose handshake ends in this moment learns of it one way or the other.
         await _stopping.CancelAsync().ConfigureAwait(false);
+        _closing.Hasten();
         foreach (var connection in StopAndList()) connection.Http?.RequestClose();
         try
         {
@@ -93,42 +102,20 @@ internal sealed class ConnectionServer : IAsyncDisposable
         // What was cut ends by itself, soon.
         await Task.WhenAny(_empty.Task, Task.Delay(TimeSpan.FromSeconds(5))).ConfigureAwait(false);
         Clock.Dispose();
-        foreach (var port in _ports) await port.Listener.DisposeAsync().ConfigureAwait(false);
+        foreach (var port in _ports) await port.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async Task<IConnectionListener> BindAsync(IPAddress? address, int port)
+    private OpenConnection? TakeIn(ConnectionContext context, ConnectionDelegate serve)
     {
-        try
+        var connection = new OpenConnection(this, context, serve);
+        lock (_lock)
         {
-            return await _transport.BindAsync(new IPEndPoint(address ?? IPAddress.IPv6Any, port)).ConfigureAwait(false);
+            if (_open.Count < _mostConnections && _open.Add(connection)) return connection;
         }
-        catch (SocketException e) when (address is null && e.SocketErrorCode is SocketError.AddressFamilyNotSupported or SocketError.AddressNotAvailable)
-        {
-            // A machine without IPv6.
-            return await BindAsync(IPAddress.Any, port).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is SocketException or AddressInUseException)
-        {
-            throw new IOException($"port {port} cannot be listened on: {e.Message}", e);
-        }
-    }
-
-    private async Task AcceptAsync(IConnectionListener listener, ConnectionDelegate serve)
-    {
-        while (await listener.AcceptAsync().ConfigureAwait(false) is { } context)
-        {
-            var connection = new OpenConnection(this, context, serve);
-            bool isTaken;
-            lock (_lock) isTaken = _open.Count < _mostConnections && _open.Add(connection);
-            if (isTaken)
-            {
-                ThreadPool.UnsafeQueueUserWorkItem(connection, preferLocal: false);
-                continue;
-            }
-            Log.TooManyConnections(_logger, _mostConnections);
-            context.Abort(new ConnectionAbortedException("Too many connections."));
-            await context.DisposeAsync().ConfigureAwait(false);
-        }
+        Log.TooManyConnections(_logger, _mostConnections);
+        context.Abort(new ConnectionAbortedException("Too many connections."));
+        _ = CloseAsync(context);
+        return null;
     }
 
     private async Task ServeAsync(OpenConnection connection, ConnectionDelegate serve)
@@ -137,6 +124,7 @@ internal sealed class ConnectionServer : IAsyncDisposable
         {
             connection.Context.Features.Set(connection);
             await serve(connection.Context).ConfigureAwait(false);
+            await _closing.WaitAsync(connection.Context, connection.Http is { ClientIsDone: true }).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
@@ -148,19 +136,24 @@ internal sealed class ConnectionServer : IAsyncDisposable
         }
         finally
         {
-            try
-            {
-                await connection.Context.DisposeAsync().ConfigureAwait(false);
-            }
-            catch (Exception e)
-            {
-                Log.ConnectionFailed(_logger, e);
-            }
+            await CloseAsync(connection.Context).ConfigureAwait(false);
             lock (_lock)
             {
                 _open.Remove(connection);
                 if (_stopped && _open.Count == 0) _empty.TrySetResult();
             }
+        }
+    }
+
+    private async ValueTask CloseAsync(ConnectionContext context)
+    {
+        try
+        {
+            await context.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Log.ConnectionFailed(_logger, e);
         }
     }
 
@@ -191,8 +184,6 @@ internal sealed class ConnectionServer : IAsyncDisposable
         }
         _ticked.Clear();
     }
-
-    private sealed record Port(IConnectionListener Listener, Task Accepting);
 
     /// <summary>A connection on its way from being accepted to its end; a feature of it.</summary>
     internal sealed class OpenConnection(ConnectionServer server, ConnectionContext context, ConnectionDelegate serve) : IThreadPoolWorkItem

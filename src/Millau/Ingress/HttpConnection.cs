@@ -32,6 +32,12 @@ internal abstract class HttpConnection(ConnectionContext connection, HttpService
 
     protected ClientPeer Client { get; } = new(connection);
 
+    /// <summary>
+    /// The client said with its last request that it sends no more, and all of that request was read: when the connection is over it can
+    /// be closed at once.
+    /// </summary>
+    public bool ClientIsDone { get; protected set; }
+
     /// <summary>Serves requests until the client has gone or is to go. Throws nothing.</summary>
     public abstract Task RunAsync();
 

@@ -1,6 +1,5 @@
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Connections.Features;
+using Millau.Transport;
 
 namespace Millau.Ingress;
 
@@ -11,9 +10,11 @@ namespace Millau.Ingress;
 /// thrown away, and the socket is closed when the client has ended its side too, or has had its time.
 /// </summary>
 /// <param name="time">The clock.</param>
-/// <param name="stopping">The server stops, and gives its clients less time.</param>
-/// <remarks>A flush of the transport has to be over only when the kernel has all of it. What was aborted is not held up.</remarks>
-internal sealed class LingeringClose(TimeProvider time, CancellationToken stopping)
+/// <remarks>
+/// A flush of the transport has to be over only when the kernel has all of it. What was aborted is not held up; nor is a client that
+/// has ended its side already, or has said with its last request that it is the last: closing resets neither.
+/// </remarks>
+internal sealed class LingeringClose(TimeProvider time)
 {
     /// <summary>How long a client may take to end its side.</summary>
     public static readonly TimeSpan Longest = TimeSpan.FromSeconds(2);
@@ -24,25 +25,55 @@ internal sealed class LingeringClose(TimeProvider time, CancellationToken stoppi
     // Nobody needs this much to hear of an answer; who sends more does not listen.
     private const long MostBytes = 8 * 1024 * 1024;
 
-    /// <summary>To be put on a port before anything else, so that it comes last.</summary>
-    public ConnectionDelegate Attach(ConnectionDelegate next) => async connection =>
-    {
-        await next(connection).ConfigureAwait(false);
-        await LingerAsync(connection).ConfigureAwait(false);
-    };
+    private readonly CancellationTokenSource _stopping = new();
+    private volatile bool _isEnding;
 
-    private async Task LingerAsync(ConnectionContext connection)
+    /// <summary>
+    /// The process is to end, and with a container what its kernel still has to send: from now on nobody is closed who may not have
+    /// all of the last answer yet.
+    /// </summary>
+    public void BeginEnd() => _isEnding = true;
+
+    /// <summary>From now on clients are given less time.</summary>
+    public void Hasten() => _stopping.Cancel();
+
+    /// <summary>Over when the connection can be closed.</summary>
+    /// <param name="connection">Its requests are over.</param>
+    /// <param name="clientIsDone">The client said that it sends no more, and has sent all that it said.</param>
+    public Task WaitAsync(ConnectionContext connection, bool clientIsDone) =>
+        IsOver(connection, clientIsDone && !_isEnding) || connection.Features.Get<IHalfClose>() is not { } transport
+            ? Task.CompletedTask
+            : LingerAsync(connection, transport);
+
+    private static bool IsOver(ConnectionContext connection, bool clientIsDone)
     {
-        if (connection.Features.Get<IConnectionSocketFeature>() is not { } transport) return;
+        var (input, output) = (connection.Transport.Input, connection.Transport.Output);
+        if (!output.CanGetUnflushedBytes || output.UnflushedBytes > 0) return false;
+        try
+        {
+            if (!input.TryRead(out var read)) return clientIsDone;
+            input.AdvanceTo(read.Buffer.End);
+            return read.IsCompleted;
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
+        {
+            // Cut, or reset.
+            return true;
+        }
+    }
+
+    private async Task LingerAsync(ConnectionContext connection, IHalfClose transport)
+    {
         using var deadline = new CancellationTokenSource(Longest, time);
-        using var stop = stopping.UnsafeRegister(static deadline => ((CancellationTokenSource)deadline!).CancelAfter(AtTheStop), deadline);
+        using var stop = _stopping.Token.UnsafeRegister(
+            static deadline => ((CancellationTokenSource)deadline!).CancelAfter(AtTheStop), deadline);
         try
         {
             await connection.Transport.Output.FlushAsync(deadline.Token).ConfigureAwait(false);
-            transport.Socket.Shutdown(SocketShutdown.Send);
+            transport.ShutdownSend();
             await DiscardAsync(connection, deadline.Token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is OperationCanceledException or IOException or ObjectDisposedException)
         {
             // Its time is over, or it is closed already: cut or reset.
         }

@@ -57,7 +57,10 @@ internal sealed class ProxyServer : IAsyncDisposable
     {
         var log = logging.CreateLogger("Millau.Ingress");
         var pool = new BlockMemoryPool(BlockSize, BufferLedger.Shared);
-        var server = new ConnectionServer(DrainableTransport.Create(loops, pool, logging), clients.Limits.Connections, time, log);
+        ITransport transport = loops is null
+            ? new SocketTransport(logging)
+            : new LoopTransport(loops, pool, logging.CreateLogger("Millau.Transport"));
+        var server = new ConnectionServer(transport, clients.Limits.Connections, time, log);
         try
         {
             var service = new HttpService(application, clients.Limits, server.Clock, log);
@@ -65,16 +68,14 @@ internal sealed class ProxyServer : IAsyncDisposable
             var proxies = clients is { ProxyProtocol: true, Trusted: { } trusted }
                 ? new ProxyProtocol(trusted, clients.Limits.Header, time, log)
                 : null;
-            var closing = new LingeringClose(time, server.Stopping);
             ConnectionDelegate plain = connection => service.ServeAsync(new Http1Connection(connection, service));
-            await server.ListenAsync(address, port, closing.Attach(Announced(proxies, http.Watch(plain)))).ConfigureAwait(false);
+            await server.ListenAsync(address, port, Announced(proxies, http.Watch(plain))).ConfigureAwait(false);
             Open(http, server);
             if (tlsPort is not { } secure) return new ProxyServer(server, application, [http, https], time);
             var tls = new TlsConnections(handshake, pool, time, log);
             var peek = new ClientHelloPeek(handshake.Challenges, time, tls.Attach(connection => service.ServeAsync(
                 TlsConnections.IsHttp2(connection) ? new Http2Connection(connection, service) : new Http1Connection(connection, service))));
-            await server.ListenAsync(address, secure, closing.Attach(Announced(proxies, https.Watch(peek.OnConnectionAsync))))
-                .ConfigureAwait(false);
+            await server.ListenAsync(address, secure, Announced(proxies, https.Watch(peek.OnConnectionAsync))).ConfigureAwait(false);
             Open(https, server);
             return new ProxyServer(server, application, [http, https], time);
         }

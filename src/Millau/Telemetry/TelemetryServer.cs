@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 using Millau.Http1;
 using Millau.Ingress;
 using Millau.Ingress.Http1;
-using Millau.Memory;
+using Millau.Transport;
 
 namespace Millau.Telemetry;
 
@@ -16,8 +16,6 @@ namespace Millau.Telemetry;
 /// </summary>
 internal sealed class TelemetryServer : IAsyncDisposable
 {
-    private const int BlockSize = 16 * 1024;
-
     // Scrapers and health checks come seldom and say little.
     private static readonly ClientLimits Limits = new()
     {
@@ -43,13 +41,11 @@ internal sealed class TelemetryServer : IAsyncDisposable
     {
         var log = logging.CreateLogger("Millau.Telemetry");
         // Apart from the event loops of the proxy: a page may take its time, and no request is to wait for it.
-        var transport = DrainableTransport.Create(null, new BlockMemoryPool(BlockSize, BufferLedger.Shared), logging);
-        var server = new ConnectionServer(transport, Limits.Connections, TimeProvider.System, log);
+        var server = new ConnectionServer(new SocketTransport(logging), Limits.Connections, TimeProvider.System, log);
         var service = new HttpService(new Pages(pages.ToFrozenDictionary(StringComparer.Ordinal)), Limits, server.Clock, log);
-        var closing = new LingeringClose(TimeProvider.System, server.Stopping);
         try
         {
-            await server.ListenAsync(address, port, closing.Attach(connection => service.ServeAsync(new Http1Connection(connection, service))))
+            await server.ListenAsync(address, port, connection => service.ServeAsync(new Http1Connection(connection, service)))
                 .ConfigureAwait(false);
         }
         catch

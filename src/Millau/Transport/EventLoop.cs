@@ -30,7 +30,7 @@ internal sealed class EventLoop : IDisposable
     private readonly int _wake;
 
     // Replaced when it grows, under the lock; read without it.
-    private volatile LoopSocket?[] _sockets = new LoopSocket?[64];
+    private volatile Watched?[] _watched = new Watched?[64];
     private int _usedSlots;
     private uint _added;
     private int _signalled;
@@ -49,7 +49,7 @@ internal sealed class EventLoop : IDisposable
         _logger = logger;
         _epoll = Native.CreateEpoll();
         _wake = Native.CreateEvent();
-        if (_epoll < 0 || _wake < 0 || !Native.Watch(_epoll, _wake, WakeUp))
+        if (_epoll < 0 || _wake < 0 || !Native.Watch(_epoll, _wake, Native.In | Native.EdgeTriggered, WakeUp))
             throw new IOException($"no event loop: error {Marshal.GetLastSystemError()}");
         _thread = new Thread(Run) { IsBackground = true, Name = $"loop-{number}" };
         _thread.Start();
@@ -58,41 +58,53 @@ internal sealed class EventLoop : IDisposable
     /// <summary>Its place among the <see cref="EventLoops"/> that it belongs to.</summary>
     public int Number { get; }
 
-    /// <summary>Starts watching a socket. False if the kernel refuses, or the loop has ended; the caller closes it then.</summary>
-    public bool Add(LoopSocket socket, int descriptor)
+    /// <summary>Starts watching. False if the kernel refuses, or the loop has ended.</summary>
+    /// <param name="watched">Told of the events, on the loop.</param>
+    /// <param name="descriptor">Open until it is removed, or closed then.</param>
+    /// <param name="events">Which, in the kernel's words.</param>
+    public bool Add(Watched watched, int descriptor, uint events)
     {
         int slot;
         lock (_lock)
         {
             if (_ended) return false;
             if (!_freeSlots.TryPop(out slot)) slot = _usedSlots++;
-            if (slot == _sockets.Length)
+            if (slot == _watched.Length)
             {
-                var larger = new LoopSocket?[slot * 2];
-                _sockets.CopyTo(larger, 0);
-                _sockets = larger;
+                var larger = new Watched?[slot * 2];
+                _watched.CopyTo(larger, 0);
+                _watched = larger;
             }
-            socket.Slot = slot;
-            socket.Ticket = (ulong)_added++ << 32 | (uint)slot;
-            _sockets[slot] = socket;
+            watched.Slot = slot;
+            watched.Ticket = (ulong)_added++ << 32 | (uint)slot;
+            _watched[slot] = watched;
         }
-        if (Native.Watch(_epoll, descriptor, socket.Ticket)) return true;
-        Remove(socket);
+        if (Native.Watch(_epoll, descriptor, events, watched.Ticket)) return true;
+        Remove(watched);
         return false;
     }
 
     /// <summary>
-    /// Forgets a socket, which its owner closes. An event of it that is under way is dropped, also when the next socket
-    /// has taken its place by then.
+    /// Forgets what its owner closes. An event of it that is under way is dropped, also when the next one has taken its place by then.
     /// </summary>
-    public void Remove(LoopSocket socket)
+    public void Remove(Watched watched)
     {
         lock (_lock)
         {
-            if (socket.Slot < 0) return;
-            _sockets[socket.Slot] = null;
-            _freeSlots.Push(socket.Slot);
-            socket.Slot = -1;
+            if (watched.Slot < 0) return;
+            _watched[watched.Slot] = null;
+            _freeSlots.Push(watched.Slot);
+            watched.Slot = -1;
+        }
+    }
+
+    /// <summary>The same for what stays open.</summary>
+    public void Remove(Watched watched, int descriptor)
+    {
+        Remove(watched);
+        lock (_lock)
+        {
+            if (!_ended) Native.Unwatch(_epoll, descriptor);
         }
     }
 
@@ -120,6 +132,9 @@ internal sealed class EventLoop : IDisposable
     /// <summary>For bodies between two sockets, of which one is on this loop.</summary>
     public SplicePipes Pipes { get; } = new(MostPipes);
 
+    /// <summary>How many became ready together with the one that has its turn. On the loop alone.</summary>
+    public int TurnSize { get; private set; }
+
     /// <summary>The caller runs on this loop.</summary>
     public bool IsCurrent => Thread.CurrentThread == _thread;
 
@@ -145,6 +160,7 @@ internal sealed class EventLoop : IDisposable
         {
             var count = Native.Wait(_epoll, events, MostEvents, block: _after.Count == 0 && _closed.IsEmpty);
             if (count < 0) break;
+            TurnSize = count;
             for (var i = 0; i < count; i++)
             {
                 var entry = events + i * Native.EventSize;
@@ -168,13 +184,13 @@ internal sealed class EventLoop : IDisposable
 
     private void CutAll()
     {
-        LoopSocket?[] left;
+        Watched?[] left;
         lock (_lock)
         {
             _ended = true;
-            left = _sockets;
+            left = _watched;
         }
-        foreach (var socket in left) socket?.Close(reset: true);
+        foreach (var watched in left) watched?.OnLoopEnd();
         WakeClosed();
     }
 
@@ -215,12 +231,12 @@ internal sealed class EventLoop : IDisposable
 
     private void Dispatch(ulong ticket, uint events)
     {
-        var socket = _sockets[(uint)ticket];
+        var watched = _watched[(uint)ticket];
         // The event was told before its socket was closed, perhaps by what ran just now: the one in its place has no part in it.
-        if (socket is null || socket.Ticket != ticket) return;
+        if (watched is null || watched.Ticket != ticket) return;
         try
         {
-            socket.OnEvents(events);
+            watched.OnEvents(events);
         }
         catch (Exception e)
         {

@@ -18,6 +18,8 @@ internal sealed class EventLoops : IDisposable
     /// <summary>Event loops need Linux; elsewhere the framework's sockets serve.</summary>
     public static bool AreSupported => OperatingSystem.IsLinux();
 
+    public IReadOnlyList<EventLoop> All => _loops;
+
     /// <summary>Each in turn.</summary>
     public EventLoop Next() => _loops[Interlocked.Increment(ref _next) % (uint)_loops.Length];
 

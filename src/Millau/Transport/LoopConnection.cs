@@ -2,15 +2,13 @@ using System.Buffers;
 using System.Globalization;
 using System.IO.Pipelines;
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace Millau.Transport;
 
-/// <summary>A client's connection as a pair of pipes, on an event loop. Owns the socket from the constructor on.</summary>
-internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnectionSocketFeature, IThreadPoolWorkItem
+/// <summary>A client's connection as a pair of pipes, on an event loop. Owns its descriptor from the constructor on.</summary>
+internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IHalfClose, IThreadPoolWorkItem
 {
     private static long s_lastId = DateTime.UtcNow.Ticks;
 
@@ -18,27 +16,26 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnecti
     private readonly ClientSocket _socket;
     private readonly LoopPipeReader _reader;
     private readonly LoopPipeWriter _writer;
+    private IThreadPoolWorkItem? _service;
     private string? _id;
     private int _closing;
     private volatile bool _mayListenOn;
 
-    public LoopConnection(Socket socket, EventLoop loop, MemoryPool<byte> pool)
+    /// <param name="descriptor">Connected, and does not block.</param>
+    /// <param name="peer">The client's address; null if it is not known.</param>
+    /// <param name="loop">Where it is served.</param>
+    /// <param name="pool">Its buffers.</param>
+    public LoopConnection(int descriptor, IPEndPoint? peer, EventLoop loop, MemoryPool<byte> pool)
     {
-        Socket = socket;
-        _socket = new ClientSocket(socket, loop, this);
+        _socket = new ClientSocket(descriptor, loop, this);
         _reader = new LoopPipeReader(_socket, pool);
         _writer = new LoopPipeWriter(_socket, pool);
         Transport = this;
-        LocalEndPoint = socket.LocalEndPoint;
-        RemoteEndPoint = socket.RemoteEndPoint;
+        RemoteEndPoint = peer;
         ConnectionClosed = _closed.Token;
-        // This, its socket, the listener and the server; with TLS two or three more.
-        Features = new FeatureCollection(initialCapacity: 7);
         Features.Set(this);
-        Features.Set<IConnectionSocketFeature>(this);
+        Features.Set<IHalfClose>(this);
     }
-
-    public Socket Socket { get; }
 
     /// <summary>The loop that serves it; what is done for its requests had best be done there too.</summary>
     public EventLoop Loop => _socket.Loop;
@@ -49,7 +46,10 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnecti
         set => _id = value;
     }
 
-    public override IFeatureCollection Features { get; }
+    public override IFeatureCollection Features { get; } = new ConnectionFeatures();
+
+    /// <summary>Asked of the kernel: few want to know. Null when it is closed.</summary>
+    public override EndPoint? LocalEndPoint { get => field ?? _socket.LocalEndPoint; set; }
 
     public override IDictionary<object, object?> Items { get => field ??= new ConnectionItems(); set; }
 
@@ -68,8 +68,19 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnecti
     /// </summary>
     public void AllowHalfClose() => _mayListenOn = true;
 
-    /// <summary>Begins to watch the socket. False if the kernel refuses; the connection is closed then.</summary>
-    public bool Start() => _socket.Start();
+    /// <summary>
+    /// Begins to watch the socket, and has its service begin on the loop, once: when the kernel first tells of it, which it does at
+    /// once, as there is room to send; or, if it is closed before, so that it finds that. Nothing is to be read or written earlier.
+    /// </summary>
+    public void Start(IThreadPoolWorkItem service)
+    {
+        _service = service;
+        if (_socket.TryArmWrite()) _socket.Start();
+        // Closed already, so that nothing will be told of it.
+        else ThreadPool.UnsafeQueueUserWorkItem(service, preferLocal: false);
+    }
+
+    public void ShutdownSend() => _socket.ShutdownSend();
 
     /// <summary>Cuts the connection with a reset, so that what was sent does not look whole.</summary>
     public override void Abort(ConnectionAbortedException abortReason)
@@ -86,7 +97,8 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnecti
         _writer.Complete();
         _reader.AbortReason ??= new ConnectionAbortedException("The connection was closed.");
         _socket.Close(reset: false);
-        SayClosed();
+        // The service is over, so nobody of it waits to hear of the end, who would need another thread.
+        if (Interlocked.Exchange(ref _closing, 1) == 0) _closed.Cancel();
         return default;
     }
 
@@ -98,11 +110,33 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IConnecti
         if (Interlocked.Exchange(ref _closing, 1) == 0) ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    private sealed class ClientSocket(Socket socket, EventLoop loop, LoopConnection owner) : LoopSocket(socket, loop)
+    private void OnWritable()
     {
+        if (_service is not { } service)
+        {
+            _writer.OnWritable();
+            return;
+        }
+        _service = null;
+        service.Execute();
+    }
+
+    private sealed class ClientSocket(int descriptor, EventLoop loop, LoopConnection owner) : LoopSocket(descriptor, loop)
+    {
+        public IPEndPoint? LocalEndPoint
+        {
+            get
+            {
+                if (!TryHold(out var descriptor)) return null;
+                var endPoint = NativeSocket.LocalEndPoint(descriptor);
+                Release();
+                return endPoint;
+            }
+        }
+
         protected override void OnReadable() => owner._reader.OnReadable();
 
-        protected override void OnWritable() => owner._writer.OnWritable();
+        protected override void OnWritable() => owner.OnWritable();
 
         protected override void OnPeerEnded(bool wholly)
         {

@@ -1,19 +1,22 @@
 using System.Buffers;
-using System.Net.Sockets;
 
 namespace Millau.Transport;
 
 /// <summary>
 /// A connected TCP socket on an event loop: receives and sends without blocking, and calls back once when the kernel says
-/// that more can be done. Owns the socket.
+/// that more can be done. Owns its descriptor.
 /// </summary>
 /// <remarks>
 /// Concurrency: at most one reader and one writer at a time, on any thread; <see cref="Close"/> at any time from anywhere.
 /// Readiness is kept in one word a direction, so that an edge between "nothing there" and "call me" is not lost: the
 /// loop sets it to ready, the reader takes it back before each try and arms it only if it still is not ready.
 /// </remarks>
-internal abstract class LoopSocket(Socket socket, EventLoop loop)
+/// <param name="number">A descriptor that does not block.</param>
+/// <param name="loop">Where it is called back.</param>
+internal abstract class LoopSocket(int number, EventLoop loop) : Watched
 {
+    private const uint Changes = Native.In | Native.Out | Native.ReadHangUp | Native.EdgeTriggered;
+
     // Pieces in one call; what is more is sent by the next.
     private const int MostVectors = 32;
 
@@ -25,8 +28,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     /// <summary>Nothing can be received, or sent, at the moment.</summary>
     public const int WouldBlock = -Native.EAGAIN;
 
-    // Asked for once: the property marks the socket each time.
-    private readonly SafeSocketHandle _handle = socket.SafeHandle;
+    private Descriptor _descriptor = new(number);
     private MemoryHandle[]? _pins;
     private int _readable;
     private int _writable;
@@ -34,21 +36,11 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     private bool _mayHaveMore;
     private ReadinessWait? _readWait;
     private ReadinessWait? _writeWait;
-    private volatile bool _neverBlocks;
     private int _wakeReader;
     private int _wakeWriter;
-    private int _closed;
     private long _sentBytes;
 
-    /// <summary>Its place in the loop's table; touched under the loop's lock alone.</summary>
-    public int Slot { get; set; } = -1;
-
-    /// <summary>What the kernel tells its events with: its place, and a number that no other socket in that place has had lately.</summary>
-    public ulong Ticket { get; set; }
-
     public EventLoop Loop => loop;
-
-    protected Socket Socket => socket;
 
     /// <summary>Bytes that the kernel has taken so far. Any thread.</summary>
     public long SentBytes => Volatile.Read(ref _sentBytes);
@@ -63,7 +55,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
             var sent = SentBytes;
             if (!TryHold(out var descriptor)) return sent;
             var queued = Native.UnacknowledgedBytes(descriptor);
-            _handle.DangerousRelease();
+            Release();
             return sent - queued;
         }
     }
@@ -71,26 +63,40 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     /// <summary>Somebody waits until the peer makes room. Any thread.</summary>
     public bool IsRoomAwaited => Volatile.Read(ref _writable) is Armed or Awaited;
 
-    public bool IsClosed => Volatile.Read(ref _closed) != 0;
+    public bool IsClosed => _descriptor.IsClosed;
 
     /// <summary>Begins to watch. False if that cannot be had: the socket is closed then.</summary>
     public bool Start()
     {
-        if (loop.Add(this, (int)_handle.DangerousGetHandle())) return true;
+        if (TryHold(out var descriptor))
+        {
+            var isWatched = loop.Add(this, descriptor, Changes);
+            Release();
+            if (isWatched)
+            {
+                // Race window: closed before it had a place to be taken from.
+                if (IsClosed) loop.Remove(this);
+                return true;
+            }
+        }
         Close(reset: true);
         return false;
     }
 
-    /// <summary>Called by the loop.</summary>
-    public void OnEvents(uint events)
+    public override void OnEvents(uint events)
     {
         const uint ended = Native.ReadHangUp | Native.HangUp | Native.Error;
         // Set first: what is woken tries until it sees the end itself, for no further edge will come.
         if ((events & ended) != 0) _hungUp = true;
-        if ((events & (Native.Out | Native.HangUp | Native.Error)) != 0) WakeWriter(Interlocked.Exchange(ref _writable, Ready));
-        if ((events & (Native.In | ended)) != 0) WakeReader(Interlocked.Exchange(ref _readable, Ready));
+        // Both before anybody is woken, who may ask for the other direction too.
+        var writer = (events & (Native.Out | Native.HangUp | Native.Error)) != 0 ? Interlocked.Exchange(ref _writable, Ready) : Quiet;
+        var reader = (events & (Native.In | ended)) != 0 ? Interlocked.Exchange(ref _readable, Ready) : Quiet;
+        WakeWriter(writer);
+        WakeReader(reader);
         if ((events & ended) != 0) OnPeerEnded(wholly: (events & (Native.HangUp | Native.Error)) != 0);
     }
+
+    public override void OnLoopEnd() => Close(reset: true);
 
     /// <summary>
     /// Closes the socket; later calls do nothing. Whoever is armed is called back on the loop and sees the failure.
@@ -98,10 +104,13 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     /// <param name="reset">Tell the peer that this is no orderly end.</param>
     public void Close(bool reset)
     {
-        if (Interlocked.Exchange(ref _closed, 1) != 0) return;
+        if (reset && TryHold(out var descriptor))
+        {
+            NativeSocket.ResetOnClose(descriptor);
+            Release();
+        }
+        if (!_descriptor.Close()) return;
         loop.Remove(this);
-        if (reset) socket.Close(0);
-        else socket.Dispose();
         // From here on nobody can arm: each try is answered by the failure.
         _wakeWriter = Interlocked.Exchange(ref _writable, Ready);
         _wakeReader = Interlocked.Exchange(ref _readable, Ready);
@@ -114,6 +123,19 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         WakeWriter(_wakeWriter);
         WakeReader(_wakeReader);
     }
+
+    /// <summary>Tells the peer that nothing more is sent. Nothing if the connection has gone: the receiving side finds out.</summary>
+    public void ShutdownSend()
+    {
+        if (!TryHold(out var descriptor)) return;
+        NativeSocket.ShutdownSend(descriptor);
+        Release();
+    }
+
+    /// <inheritdoc cref="Descriptor.TryHold"/>
+    protected bool TryHold(out int descriptor) => _descriptor.TryHold(out descriptor);
+
+    protected void Release() => _descriptor.Release();
 
     /// <summary>There is more to receive, the end, or a failure. Called once for each successful <see cref="TryArmRead"/>.</summary>
     protected abstract void OnReadable();
@@ -171,7 +193,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         Interlocked.MemoryBarrier();
         if (!TryHold(out var descriptor)) return -Native.ECONNRESET;
         var received = Native.Receive(descriptor, target);
-        _handle.DangerousRelease();
+        Release();
         _mayHaveMore = received == target.Length;
         if (received == WouldBlock) _hungUp = false;
         return received;
@@ -184,7 +206,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         Interlocked.MemoryBarrier();
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = Native.Send(descriptor, bytes);
-        _handle.DangerousRelease();
+        Release();
         return Count(sent);
     }
 
@@ -195,7 +217,7 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         Interlocked.MemoryBarrier();
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = Native.Send(descriptor, vectors, count);
-        _handle.DangerousRelease();
+        Release();
         return Count(sent);
     }
 
@@ -233,8 +255,8 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         Volatile.Write(ref _readable, Quiet);
         Interlocked.MemoryBarrier();
         if (!TryHold(out var descriptor)) return -Native.ECONNRESET;
-        var received = NeverBlocks(descriptor) ? pipe.Fill(descriptor, most) : -Native.EINVAL;
-        _handle.DangerousRelease();
+        var received = pipe.Fill(descriptor, most);
+        Release();
         // Fewer bytes than asked for may as well mean that the pipe has no more places.
         _mayHaveMore = received > 0;
         if (received == WouldBlock) _hungUp = false;
@@ -247,8 +269,8 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         Volatile.Write(ref _writable, Quiet);
         Interlocked.MemoryBarrier();
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
-        var sent = NeverBlocks(descriptor) ? pipe.Drain(descriptor) : -Native.EINVAL;
-        _handle.DangerousRelease();
+        var sent = pipe.Drain(descriptor);
+        Release();
         return Count(sent);
     }
 
@@ -257,8 +279,6 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
         if (sent > 0) Volatile.Write(ref _sentBytes, _sentBytes + sent);
         return sent;
     }
-
-    private bool NeverBlocks(int descriptor) => _neverBlocks || (_neverBlocks = Native.SetNonBlocking(descriptor));
 
     private void WakeReader(int was)
     {
@@ -270,23 +290,5 @@ internal abstract class LoopSocket(Socket socket, EventLoop loop)
     {
         if (was == Armed) OnWritable();
         else if (was == Awaited) _writeWait!.End();
-    }
-
-    // Keeps the number from being closed, and given to another socket, in the middle of a call.
-    private bool TryHold(out int descriptor)
-    {
-        var held = false;
-        descriptor = -1;
-        if (IsClosed) return false;
-        try
-        {
-            _handle.DangerousAddRef(ref held);
-        }
-        catch (ObjectDisposedException)
-        {
-            // Closed: an answer, not a failure of ours.
-        }
-        if (held) descriptor = (int)_handle.DangerousGetHandle();
-        return held;
     }
 }

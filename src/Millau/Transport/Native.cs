@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Millau.Transport;
@@ -7,19 +5,14 @@ namespace Millau.Transport;
 /// <summary>The system calls of the event loops, as Linux has them. All descriptors are used without blocking.</summary>
 internal static unsafe partial class Native
 {
-    public const uint In = 0x1, Out = 0x4, Error = 0x8, HangUp = 0x10, ReadHangUp = 0x2000, EdgeTriggered = 1u << 31;
+    public const uint In = 0x1, Out = 0x4, Error = 0x8, HangUp = 0x10, ReadHangUp = 0x2000, Exclusive = 1u << 28, EdgeTriggered = 1u << 31;
 
     public const int EPERM = 1, EINTR = 4, EAGAIN = 11, EINVAL = 22, EPIPE = 32, ENOSYS = 38, ECONNRESET = 104;
 
-    private const int ENOMEM = 12, EACCES = 13, ENFILE = 23, EMFILE = 24, EADDRINUSE = 98, EADDRNOTAVAIL = 99,
-        ENETDOWN = 100, ENETUNREACH = 101, ECONNABORTED = 103, ENOBUFS = 105, ETIMEDOUT = 110, ECONNREFUSED = 111,
-        EHOSTUNREACH = 113, EINPROGRESS = 115;
-
-    private const int SolSocket = 1, SoError = 4;
-    private const int EpollCloseOnExec = 0x80000, EventNonBlocking = 0x80800, ControlAdd = 1;
+    private const int EpollCloseOnExec = 0x80000, EventNonBlocking = 0x80800, ControlAdd = 1, ControlDelete = 2;
     private const nuint SendQueueBytes = 0x5411;
     private const int DontWait = 0x40, NoSignal = 0x4000;
-    private const int PipeFlags = 0x80800, SetFlags = 4, NonBlocking = 0x800, SetPipeSize = 1031, GetPipeSize = 1032;
+    private const int PipeFlags = 0x80800, SetPipeSize = 1031, GetPipeSize = 1032;
     private const uint SpliceMove = 1, SpliceDontWait = 2;
     private const int SigPipe = 13, Ignore = 1;
 
@@ -54,13 +47,20 @@ internal static unsafe partial class Native
     /// <summary>A descriptor that another thread can make readable.</summary>
     public static int CreateEvent() => eventfd(0, EventNonBlocking);
 
-    /// <summary>Watches a descriptor from now until it is closed, each change told once.</summary>
-    public static bool Watch(int epoll, int descriptor, ulong data)
+    /// <summary>Watches a descriptor from now until it is closed, or <see cref="Unwatch"/>.</summary>
+    public static bool Watch(int epoll, int descriptor, uint events, ulong data)
     {
         var entry = stackalloc byte[16];
-        *(uint*)entry = In | Out | ReadHangUp | EdgeTriggered;
+        *(uint*)entry = events;
         *(ulong*)(entry + EventDataOffset) = data;
         return epoll_ctl(epoll, ControlAdd, descriptor, entry) == 0;
+    }
+
+    /// <summary>Watches it no longer.</summary>
+    public static void Unwatch(int epoll, int descriptor)
+    {
+        var entry = stackalloc byte[16];
+        _ = epoll_ctl(epoll, ControlDelete, descriptor, entry);
     }
 
     /// <summary>Events: their number, 0 if a signal came between, or if there are none and they are not to be waited for.</summary>
@@ -113,54 +113,6 @@ internal static unsafe partial class Native
         }
     }
 
-    /// <summary>Begins to connect: success, <see cref="SocketError.InProgress"/>, or why not.</summary>
-    /// <exception cref="ObjectDisposedException">The socket was closed.</exception>
-    public static SocketError Connect(SafeSocketHandle socket, EndPoint endPoint)
-    {
-        var address = endPoint.Serialize();
-        var held = false;
-        try
-        {
-            socket.DangerousAddRef(ref held);
-            fixed (byte* start = address.Buffer.Span)
-                return connect((int)socket.DangerousGetHandle(), start, (uint)address.Size) == 0
-                    ? SocketError.Success
-                    : ToSocketError(Marshal.GetLastSystemError());
-        }
-        finally
-        {
-            if (held) socket.DangerousRelease();
-        }
-    }
-
-    /// <summary>Why a socket failed, once; success if it did not.</summary>
-    /// <exception cref="SocketException">The socket cannot be asked.</exception>
-    /// <exception cref="ObjectDisposedException">The socket was closed.</exception>
-    public static SocketError TakeError(Socket socket)
-    {
-        var error = 0;
-        socket.GetRawSocketOption(SolSocket, SoError, new Span<byte>(&error, sizeof(int)));
-        return error == 0 ? SocketError.Success : ToSocketError(error);
-    }
-
-    private static SocketError ToSocketError(int error) => error switch
-    {
-        EINTR or EINPROGRESS or EAGAIN => SocketError.InProgress,
-        EMFILE or ENFILE => SocketError.TooManyOpenSockets,
-        ENOBUFS or ENOMEM => SocketError.NoBufferSpaceAvailable,
-        EADDRINUSE => SocketError.AddressAlreadyInUse,
-        EADDRNOTAVAIL => SocketError.AddressNotAvailable,
-        ENETDOWN => SocketError.NetworkDown,
-        ENETUNREACH => SocketError.NetworkUnreachable,
-        EHOSTUNREACH => SocketError.HostUnreachable,
-        ECONNREFUSED => SocketError.ConnectionRefused,
-        ECONNRESET => SocketError.ConnectionReset,
-        ECONNABORTED => SocketError.ConnectionAborted,
-        ETIMEDOUT => SocketError.TimedOut,
-        EACCES or EPERM => SocketError.AccessDenied,
-        _ => SocketError.SocketError,
-    };
-
     /// <summary>A new pipe whose ends do not block. False if there is none to be had.</summary>
     public static bool CreatePipe(out int readEnd, out int writeEnd)
     {
@@ -178,12 +130,6 @@ internal static unsafe partial class Native
         var capacity = fcntl(pipe, SetPipeSize, bytes);
         return capacity >= 0 ? capacity : fcntl(pipe, GetPipeSize, 0);
     }
-
-    /// <summary>
-    /// Sees to it that no call with the socket waits. Calls with a flag of their own do not need it; a splice has one for the
-    /// pipe alone.
-    /// </summary>
-    public static bool SetNonBlocking(int socket) => fcntl(socket, SetFlags, NonBlocking) == 0;
 
     /// <summary>
     /// Moves bytes between a pipe and a socket, which both must not block: their number, 0 at the end of what they come from, or
@@ -236,9 +182,6 @@ internal static unsafe partial class Native
 
     [LibraryImport("libc")]
     private static partial nint sendmsg(int descriptor, Message* message, int flags);
-
-    [LibraryImport("libc")]
-    private static partial int connect(int descriptor, byte* address, uint length);
 
     [LibraryImport("libc")]
     private static partial int pipe2(int* ends, int flags);

@@ -21,7 +21,9 @@ internal sealed class LoopStream : SocketStream
     public LoopStream(AddressFamily family, EventLoop loop, Action? received)
     {
         _received = received;
-        _link = new Link(new System.Net.Sockets.Socket(family, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, Blocking = false }, loop, this);
+        var error = NativeSocket.Create(family, out var descriptor);
+        if (error != SocketError.Success) throw new SocketException((int)error);
+        _link = new Link(descriptor, loop, this);
         _receiving = new Receiving(_link);
         _sending = new Sending(_link);
     }
@@ -40,7 +42,7 @@ internal sealed class LoopStream : SocketStream
         {
             if (!_link.Start()) return SocketError.TooManyOpenSockets;
             await _sending.WaitAsync().ConfigureAwait(false);
-            error = _link.PendingError;
+            error = _link.TakeError();
         }
         else if (error == SocketError.Success && !_link.Start())
         {
@@ -68,64 +70,33 @@ internal sealed class LoopStream : SocketStream
 
     public override void Dispose() => _link.Close(reset: false);
 
-    private sealed class Link(System.Net.Sockets.Socket socket, EventLoop loop, LoopStream owner) : LoopSocket(socket, loop)
+    private sealed class Link(int descriptor, EventLoop loop, LoopStream owner) : LoopSocket(descriptor, loop)
     {
         /// <summary>Begins to connect. The socket must not be watched yet: unconnected, it would look hung up.</summary>
         public SocketError Connect(EndPoint endPoint)
         {
-            try
-            {
-                return Native.Connect(Socket.SafeHandle, endPoint);
-            }
-            catch (ObjectDisposedException)
-            {
-                return SocketError.OperationAborted;
-            }
+            if (!TryHold(out var descriptor)) return SocketError.OperationAborted;
+            var error = NativeSocket.Connect(descriptor, endPoint);
+            Release();
+            return error;
         }
 
-        public SocketError PendingError
+        /// <summary>What came of connecting.</summary>
+        public SocketError TakeError()
         {
-            get
-            {
-                try
-                {
-                    return IsClosed ? SocketError.OperationAborted : Native.TakeError(Socket);
-                }
-                catch (Exception e) when (e is SocketException or ObjectDisposedException)
-                {
-                    return SocketError.OperationAborted;
-                }
-            }
+            if (!TryHold(out var descriptor)) return SocketError.OperationAborted;
+            var error = NativeSocket.TakeError(descriptor);
+            Release();
+            return error;
         }
 
         public SocketError SetOptions()
         {
-            try
-            {
-                KeepAlive(Socket);
-                return SocketError.Success;
-            }
-            catch (SocketException e)
-            {
-                // Reset meanwhile.
-                return e.SocketErrorCode;
-            }
-            catch (ObjectDisposedException)
-            {
-                return SocketError.OperationAborted;
-            }
-        }
-
-        public void ShutdownSend()
-        {
-            try
-            {
-                Socket.Shutdown(SocketShutdown.Send);
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                // Already gone; the receiving side finds out.
-            }
+            if (!TryHold(out var descriptor)) return SocketError.OperationAborted;
+            // An error is that it was reset meanwhile.
+            var error = NativeSocket.KeepAlive(descriptor, Silence, Interval, Tries);
+            Release();
+            return error;
         }
 
         protected override void OnReadable()

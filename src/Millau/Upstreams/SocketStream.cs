@@ -19,12 +19,14 @@ internal abstract class SocketStream : UpstreamStream
     public static SocketStream Create(AddressFamily family, EventLoop? loop, Action? received) =>
         loop is null ? new PlainStream(family, received) : new LoopStream(family, loop, received);
 
-    // Finds a host that vanished while a response streams: after 15 s of silence, three tries 5 s apart.
+    // How a host is found that vanished while a response streams. In seconds, but for the tries.
+    protected const int Silence = 15, Interval = 5, Tries = 3;
+
     protected static void KeepAlive(Socket socket)
     {
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 5);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, Silence);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, Interval);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, Tries);
     }
 }

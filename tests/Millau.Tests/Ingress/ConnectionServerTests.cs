@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging.Abstractions;
 using Millau.Ingress;
 using Millau.Ingress.Http1;
@@ -46,7 +45,7 @@ public class ConnectionServerTests
         await using var first = await Server.StartAsync(onLoops);
 
         var error = await Assert.ThrowsAsync<IOException>(() => Server.StartAsync(onLoops, port: first.EndPoint.Port));
-        Assert.IsType<AddressInUseException>(error.InnerException);
+        Assert.Equal(SocketError.AddressAlreadyInUse, Assert.IsType<SocketException>(error.InnerException).SocketErrorCode);
     }
 
     [Theory]
@@ -119,6 +118,40 @@ public class ConnectionServerTests
         Assert.Equal("/after", await client.GetStringAsync($"http://{server.EndPoint}/after"));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Whoever_is_connected_when_accepting_stops_is_counted_and_answered(bool onLoops)
+    {
+        await using var server = await Server.StartAsync(onLoops);
+        var clients = new List<Socket>();
+        try
+        {
+            for (var i = 0; i < 80; i++)
+            {
+                var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+                clients.Add(client);
+                client.Connect(server.EndPoint);
+            }
+
+            await server.Connections.StopAcceptingAsync().WaitAsync(Patience, TestContext.Current.CancellationToken);
+
+            Assert.Equal(clients.Count, server.Connections.OpenConnections);
+            var buffer = new byte[1000];
+            foreach (var client in clients)
+            {
+                client.Send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n"u8);
+                Assert.NotEqual(0, client.Receive(buffer));
+            }
+            using var late = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            Assert.Throws<SocketException>(() => late.Connect(server.EndPoint));
+        }
+        finally
+        {
+            foreach (var client in clients) client.Dispose();
+        }
+    }
+
     private sealed class Server(EventLoops? loops, ConnectionServer connections) : IAsyncDisposable
     {
         public ConnectionServer Connections => connections;
@@ -128,7 +161,9 @@ public class ConnectionServerTests
         public static async Task<Server> StartAsync(bool onLoops, IPAddress? address = null, int port = 0, Echo? echo = null)
         {
             var loops = onLoops ? new EventLoops(NullLogger.Instance, 1) : null;
-            var transport = DrainableTransport.Create(loops, new BlockMemoryPool(16 * 1024, BufferLedger.Shared), NullLoggerFactory.Instance);
+            ITransport transport = loops is null
+                ? new SocketTransport(NullLoggerFactory.Instance)
+                : new LoopTransport(loops, new BlockMemoryPool(16 * 1024, BufferLedger.Shared), NullLogger.Instance);
             var connections = new ConnectionServer(transport, 100, TimeProvider.System, NullLogger.Instance);
             var server = new Server(loops, connections);
             try

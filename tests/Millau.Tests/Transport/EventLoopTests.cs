@@ -202,7 +202,7 @@ public sealed class EventLoopTests : IDisposable
         }
     }
 
-    private sealed class Probe(Socket socket, EventLoop loop) : LoopSocket(socket, loop)
+    private sealed class Probe(Socket socket, EventLoop loop) : LoopSocket(socket.TakeDescriptor(), loop)
     {
         public Action Readable { get; set; } = () => { };
 

@@ -276,8 +276,10 @@ public class LoopConnectionTests
             var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
             await client.ConnectAsync(listener.LocalEndPoint!);
             var pool = new CountingPool();
-            var connection = new LoopConnection(await listener.AcceptAsync(), (loops ?? own)!.Next(), pool);
-            Assert.True(connection.Start());
+            var connection = new LoopConnection((await listener.AcceptAsync()).TakeDescriptor(), null, (loops ?? own)!.Next(), pool);
+            var begun = new Begun();
+            connection.Start(begun);
+            await begun.Task.WaitAsync(Deadline);
             return new Pair(client, connection, pool, own);
         }
 

@@ -280,7 +280,7 @@ public sealed class SplicedCopyTests : IDisposable
         }
     }
 
-    private sealed class Watched(Socket socket, EventLoop loop) : LoopSocket(socket, loop)
+    private sealed class Watched(Socket socket, EventLoop loop) : LoopSocket(socket.TakeDescriptor(), loop)
     {
         protected override void OnReadable() => throw new InvalidOperationException("Nobody asked for this.");
 

@@ -64,17 +64,35 @@ public class LingeringCloseTests
         Assert.False(client.Socket.Poll(TimeSpan.FromMilliseconds(5), SelectMode.SelectError));
 
         time.Advance(LingeringClose.Longest);
-        await Eventually.TrueAsync(() =>
-        {
-            try
-            {
-                return client.Socket.Send(new byte[1]) == 0;
-            }
-            catch (SocketException)
-            {
-                return true;
-            }
-        });
+        await Eventually.TrueAsync(() => IsClosedTo(client));
+    }
+
+    [Theory]
+    [InlineData("HTTP/1.1", "Connection: close\r\n")]
+    [InlineData("HTTP/1.0", "")]
+    public async Task A_client_that_said_that_its_request_is_the_last_is_closed_without_being_waited_for(string version, string fields)
+    {
+        await using var proxy = await TestProxy.StartUnprobedAsync(new FakeTimeProvider(), null);
+        await using var client = await proxy.ConnectAsync();
+        await client.SendAsync($"GET / {version}\r\nHost: a.test\r\n{fields}\r\n");
+
+        Assert.StartsWith("HTTP/1.1 502 ", await client.ReadToEndAsync());
+        Assert.False(client.HasFailed);
+        // Its side is open still, and no time has passed.
+        await Eventually.TrueAsync(() => IsClosedTo(client));
+    }
+
+    [Fact]
+    public async Task A_client_that_said_so_and_sends_another_all_the_same_gets_its_answer()
+    {
+        await using var proxy = await TestProxy.StartUnprobedAsync(new FakeTimeProvider(), null);
+        await using var client = await proxy.ConnectAsync();
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+
+        Assert.StartsWith("HTTP/1.1 502 ", await client.ReadToEndAsync());
+        Assert.False(client.HasFailed);
+        await client.Socket.SendAsync(new byte[1]);
+        Assert.False(client.Socket.Poll(TimeSpan.FromMilliseconds(5), SelectMode.SelectError));
     }
 
     [Fact]
@@ -86,5 +104,17 @@ public class LingeringCloseTests
         await client.ReadToEndAsync();
 
         await proxy.DisposeAsync().AsTask().WaitAsync(ScriptedConnection.Deadline, TestContext.Current.CancellationToken);
+    }
+
+    private static bool IsClosedTo(ScriptedConnection client)
+    {
+        try
+        {
+            return client.Socket.Send(new byte[1]) == 0;
+        }
+        catch (SocketException)
+        {
+            return true;
+        }
     }
 }

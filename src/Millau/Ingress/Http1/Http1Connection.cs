@@ -228,6 +228,7 @@ internal sealed class Http1Connection : HttpConnection
         }
         var goesOn = await FlushAsync().ConfigureAwait(false) && _exchange.KeepsAlive && !_closeRequested
             && (_exchange.RequestBody.IsAtEnd || await ReadOverBodyAsync().ConfigureAwait(false));
+        ClientIsDone = _exchange.IsLast && _exchange.RequestBody is { IsAtEnd: true, IsWaitedFor: false };
         _exchange.End();
         return goesOn;
     }

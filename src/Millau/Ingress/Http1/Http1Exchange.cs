@@ -36,6 +36,9 @@ internal sealed class Http1Exchange : Exchange
     /// <summary>The connection may carry another request after this one.</summary>
     public bool KeepsAlive { get; private set; }
 
+    /// <summary>The client said that it sends no other request after this one.</summary>
+    public bool IsLast { get; private set; }
+
     /// <summary>The body of the request, for the connection.</summary>
     public Http1Body RequestBody => _body;
 
@@ -58,6 +61,7 @@ internal sealed class Http1Exchange : Exchange
         KeepsAlive = Version == HttpVersion.Http11
             ? !Fields.Lists(FieldName.Connection, "close"u8)
             : Fields.Lists(FieldName.Connection, "keep-alive"u8) && !Fields.Lists(FieldName.Connection, "close"u8);
+        IsLast = !KeepsAlive;
         var expects = HasBody && Version == HttpVersion.Http11 && Fields.Has(FieldName.Expect)
             && Ascii.EqualsIgnoreCase(Fields.First(FieldName.Expect), "100-continue"u8);
         _body.Begin(framing, expects);
