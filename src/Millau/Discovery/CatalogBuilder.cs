@@ -14,69 +14,115 @@ namespace Millau.Discovery;
 /// </remarks>
 internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
 {
-    private readonly Dictionary<(ServiceOrigin Origin, string Name), Known> _known = [];
-    private readonly SaidOnce _said = new();
+    private readonly Dictionary<(ServiceOrigin Origin, string Name), KnownService> _known = [];
     private readonly StopClock _stops = new(options.Timing.StopNotice);
+    private Reach? _reach;
     private ServiceCatalog? _last;
 
     /// <summary>When the catalog will change though nothing else does; null if it will not.</summary>
     public TimeSpan? NextChange => _stops.NextEnd;
 
-    /// <summary>The catalog of now, or null when it is the same as the one before.</summary>
+    /// <summary>
+    /// The catalog of now, or null when it is the same as the one before. What is found to be the same object as in the last round is
+    /// passed over, but for what time and news may have changed of it.
+    /// </summary>
     public ServiceCatalog? Build(IEnumerable<FoundService> found, Reach reach, ContainerNews news, TimeSpan now)
     {
-        _said.BeginRound();
-        _stops.BeginRound();
-        var seen = new List<SeenService>();
-        var services = new List<Service>();
-        var certificates = new List<ServiceCertificate>();
         foreach (var known in _known.Values)
-            known.IsFound = false;
-        foreach (var service in Merge(found))
-            Take(service, reach, news, now);
+            known.Now = null;
+        foreach (var service in found)
+            Find(service);
+        _stops.BeginRound();
+        var isChanged = _last is null;
         foreach (var (key, known) in _known)
         {
-            if (!known.IsFound)
-                Miss(key, known, now);
-            if (known.Labels is { } labels)
-                services.Add(ToService(CatalogName(key), known, labels));
-            if (known.Certificate is { } pair)
-                certificates.Add(new ServiceCertificate(CatalogName(key), pair.Certificate, pair.Key) { Claim = known.Claim });
-            if (known.Labels is not null || known.MissingSince is null)
-                seen.Add(known.Seen! with { RoutedAs = known.Labels is null ? null : CatalogName(key) });
+            if (known.Now is { } service)
+                Look(service, known, reach, news, now);
+            else
+                isChanged |= Miss(key, known, now);
         }
-
-        _said.EndRound();
         _stops.EndRound();
-        services.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
-        certificates.Sort(static (a, b) => string.CompareOrdinal(a.Service, b.Service));
-        seen.Sort(static (a, b) =>
-            string.CompareOrdinal(a.Name, b.Name) is var order && order != 0 ? order : a.Origin.CompareTo(b.Origin));
-        var catalog = new ServiceCatalog([.. services]) { Seen = [.. seen], Certificates = [.. certificates] };
-        if (catalog.Equals(_last))
+        _reach = reach;
+        foreach (var (key, known) in _known)
+            isChanged |= known.Publish(CatalogName(key));
+        if (!isChanged)
             return null;
+        var catalog = Assemble();
         if (_last is null)
-            Log.ServicesFound(log, seen.Count, services.Count);
-        _last = catalog;
-        return catalog;
+            Log.ServicesFound(log, catalog.Seen.Length, catalog.Services.Length);
+        return _last = catalog;
     }
 
     /// <summary>
     /// A service that was deleted and created again has two entries for a moment: the new one's labels hold, and the
     /// tasks of the old one still serve.
     /// </summary>
-    private static IEnumerable<FoundService> Merge(IEnumerable<FoundService> found) => found
-        .GroupBy(s => (s.Origin, s.Name))
-        .Select(g => g.OrderBy(s => s.IsRemoved).ToList())
-        .Select(same => same.Count == 1
-            ? same[0]
-            : same[0] with { Instances = [.. same.SelectMany(s => s.Instances)] });
-
-    private void Take(FoundService found, Reach reach, ContainerNews news, TimeSpan now)
+    private void Find(FoundService found)
     {
         var key = (found.Origin, found.Name);
         if (!_known.TryGetValue(key, out var known))
-            _known[key] = known = new Known();
+            _known[key] = known = new KnownService();
+        known.Now = known.Now is not { } other ? found
+            : other.IsRemoved && !found.IsRemoved ? found with { Instances = [.. found.Instances, .. other.Instances] }
+            : other with { Instances = [.. other.Instances, .. found.Instances] };
+    }
+
+    private ServiceCatalog Assemble()
+    {
+        var services = ImmutableArray.CreateBuilder<Service>(_known.Count);
+        var certificates = ImmutableArray.CreateBuilder<ServiceCertificate>();
+        var seen = ImmutableArray.CreateBuilder<SeenService>(_known.Count);
+        foreach (var known in _known.Values)
+        {
+            if (known.Service is { } service)
+                services.Add(service);
+            if (known.ServiceCertificate is { } certificate)
+                certificates.Add(certificate);
+            if (known.Shown is { } shown)
+                seen.Add(shown);
+        }
+        services.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
+        certificates.Sort(static (a, b) => string.CompareOrdinal(a.Service, b.Service));
+        seen.Sort(static (a, b) =>
+            string.CompareOrdinal(a.Name, b.Name) is var order && order != 0 ? order : a.Origin.CompareTo(b.Origin));
+        return new ServiceCatalog(services.DrainToImmutable())
+        {
+            Seen = seen.DrainToImmutable(), Certificates = certificates.DrainToImmutable(),
+        };
+    }
+
+    /// <summary>Takes a service in, if anything of it is not as it was when it was last taken in.</summary>
+    private void Look(FoundService found, KnownService known, Reach reach, ContainerNews news, TimeSpan now)
+    {
+        var isSame = ReferenceEquals(found, known.Taken) && ReferenceEquals(reach, _reach);
+        isSame &= known.Sights.Length == found.Instances.Length;
+        // To the end: who is to stop is watched from here.
+        for (var i = 0; i < found.Instances.Length; i++)
+            isSame = SightOf(found, i, news, now) == (i < known.Sights.Length ? known.Sights[i] : default) && isSame;
+        if (isSame)
+            return;
+        known.Sights = [.. Enumerable.Range(0, found.Instances.Length).Select(i => SightOf(found, i, news, now))];
+        known.Taken = found;
+        known.Said.BeginRound();
+        Take(found, known, reach);
+        known.Said.EndRound();
+        known.MissingSince = found.IsRemoved ? known.MissingSince ?? now : null;
+        known.IsTouched = true;
+    }
+
+    /// <summary>What time and events make of an instance.</summary>
+    private InstanceSight SightOf(FoundService found, int index, ContainerNews news, TimeSpan now)
+    {
+        var instance = found.Instances[index];
+        // Plain containers get no notice: what is listed as stopping there is unhealthy, and stays so.
+        var listed = found.Origin == ServiceOrigin.Swarm ? _stops.Judge(instance.Id, instance.Phase, now) : instance.Phase;
+        return new InstanceSight(
+            news.Judge(instance.ContainerId, listed, now), news.Epoch(instance.ContainerId),
+            instance.IsUnhealthy || news.IsUnhealthy(instance.ContainerId, now));
+    }
+
+    private void Take(FoundService found, KnownService known, Reach reach)
+    {
         var reading = ServiceLabels.Read(found.Labels);
         if (options.AllowedHosts is { } claims)
         {
@@ -98,7 +144,7 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
             : "wrong labels: " + string.Join(", ", reading.Problems.Select(p => p.Label));
         (string Its, string Ours)? noNetwork = null;
         var own = "";
-        var instances = labels is null ? [] : Instances(found, labels, reach, news, now, out noNetwork, out own);
+        var instances = labels is null ? [] : Instances(found, known, labels, reach, out noNetwork, out own);
         if (instances.IsEmpty && noNetwork is var (its, ours))
             reason = $"no shared network: it is on {its}, Millau reaches {ours}";
         else if (instances.IsEmpty && own.Length > 0)
@@ -107,13 +153,11 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
             labels = null;
 
         LogChange(found, known, labels, instances.Length, reason, reading.HasAny);
-        known.IsFound = true;
-        known.MissingSince = found.IsRemoved ? known.MissingSince ?? now : null;
         known.Labels = labels;
         known.Instances = instances;
         known.IsStarting = found.IsStarting;
         known.Reason = reason;
-        known.Seen = See(WithNews(found, news, now), reading, labels, reason, instances.Length, noNetwork, own);
+        known.Seen = See(WithNews(found, known), reading, labels, reason, instances.Length, noNetwork, own);
     }
 
     private static SeenService See(
@@ -135,34 +179,35 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
     };
 
     /// <summary>Events tell of health checks that failed on this node; the lists of a Swarm do not.</summary>
-    private static FoundService WithNews(FoundService found, ContainerNews news, TimeSpan now) =>
-        found.Instances.Any(i => !i.IsUnhealthy && news.IsUnhealthy(i.ContainerId, now))
-            ? found with
-            {
-                Instances = [.. found.Instances.Select(
-                    i => i with { IsUnhealthy = i.IsUnhealthy || news.IsUnhealthy(i.ContainerId, now) })],
-            }
-            : found;
-
-    /// <summary>A service that is no longer found is known but down for a while, then forgotten.</summary>
-    private void Miss((ServiceOrigin Origin, string Name) key, Known known, TimeSpan now)
+    private static FoundService WithNews(FoundService found, KnownService known) => found with
     {
-        known.Instances = [];
-        known.IsStarting = false;
-        if (known.MissingSince is null && known.Labels is not null)
-            Log.ServiceRemoved(log, key.Name);
-        known.MissingSince ??= now;
-        known.Seen = known.Seen! with { Problems = [Diagnosis.Removed], Unhealthy = [] };
+        Instances = [.. found.Instances.Select((instance, i) => instance with { IsUnhealthy = known.Sights[i].IsUnhealthy })],
+    };
+
+    /// <summary>A service that is no longer found is known but down for a while, then forgotten. True if the catalog loses it.</summary>
+    private bool Miss((ServiceOrigin Origin, string Name) key, KnownService known, TimeSpan now)
+    {
+        if (known.Taken is not null)
+        {
+            known.Taken = null;
+            known.Instances = [];
+            known.IsStarting = false;
+            known.Said.Forget();
+            if (known.MissingSince is null && known.Labels is not null)
+                Log.ServiceRemoved(log, key.Name);
+            known.MissingSince ??= now;
+            known.Seen = known.Seen! with { Problems = [Diagnosis.Removed], Unhealthy = [] };
+            known.IsTouched = true;
+        }
         if (known.Labels is not null && now - known.MissingSince < options.Timing.KeepRemoved)
-            return;
+            return false;
         if (known.Labels is not null)
             Log.ServiceForgotten(log, key.Name);
-        known.Labels = null;
-        known.Certificate = null;
         _known.Remove(key);
+        return known.IsPublished;
     }
 
-    private void Say(FoundService found, LabelReading reading, Known known)
+    private void Say(FoundService found, LabelReading reading, KnownService known)
     {
         if (found.IsRemoved)
             return;
@@ -172,27 +217,25 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         foreach (var problem in reading.Problems)
         {
             var (label, value) = (LogText.Clean(problem.Label), LogText.Clean(problem.Value));
-            if (_said.IsNew(found.Name, problem.Label, problem.Value + problem.Allowed))
+            if (known.Said.IsNew(problem.Label, problem.Value + problem.Allowed))
                 Log.WrongLabel(log, found.Name, label, value, problem.Allowed, result);
         }
 
-        if (found.Notice.Length > 0 && _said.IsNew(found.Name, "", found.Notice))
+        if (found.Notice.Length > 0 && known.Said.IsNew("", found.Notice))
             Log.WrongDeployment(log, found.Name, LogText.Clean(found.Notice));
     }
 
     private ImmutableArray<Instance> Instances(
-        FoundService found, ServiceLabels labels, Reach reach, ContainerNews news, TimeSpan now,
-        out (string Its, string Ours)? noNetwork, out string own)
+        FoundService found, KnownService known, ServiceLabels labels, Reach reach, out (string Its, string Ours)? noNetwork, out string own)
     {
         noNetwork = null;
         own = "";
         var result = ImmutableArray.CreateBuilder<Instance>(found.Instances.Length);
         FoundInstance? unreachable = null;
-        foreach (var instance in found.Instances)
+        for (var i = 0; i < found.Instances.Length; i++)
         {
-            // Plain containers get no notice: what is listed as stopping there is unhealthy, and stays so.
-            var listed = found.Origin == ServiceOrigin.Swarm ? _stops.Judge(instance.Id, instance.Phase, now) : instance.Phase;
-            if (news.Judge(instance.ContainerId, listed, now) is not { } phase)
+            var instance = found.Instances[i];
+            if (known.Sights[i].Phase is not { } phase)
                 continue;
             // Millau is no instance, and what it tells on its telemetry port is not for clients.
             if (instance.ContainerId.Length > 0 && instance.ContainerId == options.OwnContainerId)
@@ -213,7 +256,7 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
             }
             result.Add(new Instance(instance.Id, instance.Name, new IPEndPoint(address, labels.Port), phase)
             {
-                Epoch = news.Epoch(instance.ContainerId),
+                Epoch = known.Sights[i].Epoch,
             });
         }
 
@@ -224,14 +267,14 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         var its = string.Join(',', unreachable.Addresses.Select(a => a.NetworkName).Distinct().Order(StringComparer.Ordinal));
         if (its.Length == 0)
             its = "none";
-        if (_said.IsNew(found.Name, "network", $"{its} {reach.Describe()}"))
+        if (known.Said.IsNew("network", $"{its} {reach.Describe()}"))
             Log.NoSharedNetwork(log, found.Name, its, reach.Describe());
         noNetwork = (its, reach.Describe());
         return result.DrainToImmutable();
     }
 
     private void LogChange(
-        FoundService found, Known known, ServiceLabels? labels, int instances, string reason, bool hasLabels)
+        FoundService found, KnownService known, ServiceLabels? labels, int instances, string reason, bool hasLabels)
     {
         if (labels is not null)
         {
@@ -263,44 +306,4 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         && (swarm.Labels is not null || swarm.Certificate is not null)
             ? key.Name + "@containers"
             : key.Name;
-
-    private static Service ToService(string name, Known known, ServiceLabels labels) => new()
-    {
-        Name = name,
-        Hosts = labels.Hosts,
-        Path = labels.Path,
-        Timeout = labels.Timeout,
-        Retry = labels.Retry,
-        RedirectsToHttps = labels.RedirectsToHttps,
-        Tls = labels.Tls,
-        Instances = known.Instances,
-        IsStarting = known.IsStarting,
-        IsRemoved = known.MissingSince is not null,
-    };
-
-    /// <summary>What is remembered of one service from round to round.</summary>
-    private sealed class Known
-    {
-        public bool IsFound { get; set; }
-        public TimeSpan? MissingSince { get; set; }
-
-        /// <summary>In force while the labels are wrong.</summary>
-        public ServiceLabels? LastGood { get; set; }
-
-        /// <summary>What its stack may claim; null if that is not limited.</summary>
-        public HostClaim? Claim { get; set; }
-
-        /// <summary>As in the labels, of a service that is not routed too.</summary>
-        public (string Certificate, string Key)? Certificate { get; set; }
-
-        /// <summary>As routed now; null when it is not.</summary>
-        public ServiceLabels? Labels { get; set; }
-
-        public ImmutableArray<Instance> Instances { get; set; } = [];
-        public bool IsStarting { get; set; }
-        public string Reason { get; set; } = "";
-
-        /// <summary>As people are told of it; set with the first sight.</summary>
-        public SeenService? Seen { get; set; }
-    }
 }

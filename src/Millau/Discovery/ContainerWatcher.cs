@@ -103,13 +103,18 @@ internal sealed class ContainerWatcher(EngineClient engine, DiscoveryTiming timi
 
     public IEnumerable<FoundService> Found() => PlainModel.Services(_containers.Values);
 
+    /// <summary>
+    /// A container of this Engine, one of a Swarm task too; null if it is not known. Another object when anything of it changed.
+    /// </summary>
+    public ContainerModel? Find(string containerId) => _containers.GetValueOrDefault(containerId);
+
     /// <summary>The addresses of any container of this Engine, those of Swarm tasks included.</summary>
     public ImmutableArray<NetworkAddress> AddressesOf(string containerId) =>
-        _containers.TryGetValue(containerId, out var container) ? PlainModel.AddressesOf(container) : [];
+        Find(containerId) is { } container ? PlainModel.AddressesOf(container) : [];
 
     /// <summary>The TCP ports that a container exposes.</summary>
     public IEnumerable<int> PortsOf(string containerId) =>
-        _containers.TryGetValue(containerId, out var container) ? PlainModel.PortsOf(container) : [];
+        Find(containerId) is { } container ? PlainModel.PortsOf(container) : [];
 
     /// <summary>An Engine that was gone may have started its containers again, under their old ids.</summary>
     public void OnEngineRestarted(ContainerNews news, TimeSpan now)

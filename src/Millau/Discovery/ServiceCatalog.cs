@@ -5,8 +5,10 @@ namespace Millau.Discovery;
 
 /// <summary>
 /// All services that ask to be routed to, as the Engine shows them at one moment. Immutable; each change in Docker
-/// yields a new catalog. What reads a catalog knows nothing of Docker.
+/// yields a new catalog. What reads a catalog knows nothing of Docker. A service of which nothing changed is the same object in
+/// the next catalog, so that readers can pass over it.
 /// </summary>
+/// <param name="Services">By name.</param>
 internal sealed record ServiceCatalog(ImmutableArray<Service> Services)
 {
     public static readonly ServiceCatalog Empty = new([]);

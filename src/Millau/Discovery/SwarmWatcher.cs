@@ -15,9 +15,11 @@ namespace Millau.Discovery;
 internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, ILogger log)
 {
     private static readonly TimeSpan Never = TimeSpan.MaxValue;
+    private static readonly List<TaskModel> NoTasks = [];
 
     private readonly SwarmReader _reader = new(engine);
     private readonly FollowList _follow = new(timing);
+    private readonly SwarmFindings _findings = new();
     private readonly EmptyListGuard _emptyServices = new();
     private readonly EmptyListGuard _emptyTasks = new();
     private readonly WatchState _state = new("swarm", timing, log);
@@ -186,6 +188,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             yield return ToService(id, service, false, containers, now);
         foreach (var (id, (service, _)) in _draining)
             yield return ToService(id, service, true, containers, now);
+        _findings.Keep(id => _services.ContainsKey(id) || _draining.ContainsKey(id));
     }
 
     /// <summary>Those of a service's ports that it publishes through the mesh, as seen from outside.</summary>
@@ -198,26 +201,12 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         string id, ServiceModel service, bool isRemoved, ContainerWatcher containers, TimeSpan now)
     {
         var tasks = TasksOf(id);
-        var instances = SwarmModel.Instances(service, tasks, isRemoved, containers.AddressesOf);
         // Just created or scaled: the tasks follow some milliseconds after the service.
         var isAwaited = _follow.HadEventWithin(id, timing.Settle, now)
                         && (ulong)tasks.Count(SwarmModel.IsWanted) < (SwarmModel.Wanted(service) ?? 1);
         if (isAwaited)
             _awaitedUntil = Min(_awaitedUntil ?? Never, _follow.LastEventOf(id)!.Value + timing.Settle);
-        return new FoundService
-        {
-            Origin = ServiceOrigin.Swarm,
-            Name = SwarmModel.NameOf(service),
-            Labels = SwarmModel.LabelsOf(service),
-            Instances = instances,
-            IsRemoved = isRemoved,
-            IsStarting = !isRemoved && (isAwaited || tasks.Exists(SwarmModel.IsStarting)),
-            Notice = SwarmModel.MisplacedLabels(service),
-            Wanted = SwarmModel.Wanted(service),
-            TaskError = isRemoved ? "" : SwarmModel.TaskError(service, tasks),
-            ExposedPorts = [.. instances.SelectMany(i => containers.PortsOf(i.ContainerId))
-                .Concat(SwarmModel.TargetPorts(service)).Distinct().Order()],
-        };
+        return _findings.Of(new SwarmFindings.Source(id, service, tasks, isRemoved, isAwaited), containers);
     }
 
     private void ApplyServices(List<ServiceModel> services, TimeSpan now)
@@ -273,7 +262,19 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             .GroupBy(t => t.ServiceId!).ToDictionary(g => g.Key, g => g.ToList());
         HasChanged |= scope is null && read.Count != _tasks.Count;
         foreach (var id in scope ?? (IEnumerable<string>)read.Keys)
-            HasChanged |= !Sameness.Of(TasksOf(id), read.GetValueOrDefault(id) ?? []);
+        {
+            // What says the same stays the same object: so nothing is made anew of it.
+            if (Sameness.Of(TasksOf(id), read.GetValueOrDefault(id) ?? NoTasks))
+            {
+                if (read.ContainsKey(id))
+                    read[id] = TasksOf(id);
+            }
+            else
+            {
+                HasChanged = true;
+            }
+        }
+
         if (scope is null)
             _tasks = read;
         else
@@ -336,7 +337,7 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         }
     }
 
-    private List<TaskModel> TasksOf(string serviceId) => _tasks.GetValueOrDefault(serviceId) ?? [];
+    private List<TaskModel> TasksOf(string serviceId) => _tasks.GetValueOrDefault(serviceId) ?? NoTasks;
 
     private static TimeSpan Min(TimeSpan a, TimeSpan b) => a < b ? a : b;
 

@@ -19,13 +19,13 @@ internal sealed class LiveRoutes(UpstreamRegistry upstreams)
     public RoutesSnapshot Snapshot => _snapshot;
 
     /// <summary>
-    /// Makes a catalog effective. One caller at a time. First the new routes, then the end of what they no longer lead
-    /// to: so no request finds an instance whose connections are closed already.
+    /// Makes a catalog effective, for the price of what differs from the one before. One caller at a time. First the new routes,
+    /// then the end of what they no longer lead to: so no request finds an instance whose connections are closed already.
     /// </summary>
     public void Apply(ServiceCatalog catalog)
     {
         var update = upstreams.Take(catalog);
-        _table = RouteTableBuilder.Build(catalog, update.Services);
+        _table = RouteTableBuilder.Build(_table, update.Changed, catalog, update.Services);
         _snapshot = new RoutesSnapshot(catalog, update.Services);
         upstreams.Finish(update);
     }

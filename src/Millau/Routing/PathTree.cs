@@ -43,17 +43,30 @@ internal sealed class PathTree
         return best;
     }
 
+    /// <summary>All routes, in ordinal order of their paths; for people.</summary>
+    public IEnumerable<Route> Routes
+    {
+        get
+        {
+            // Its own stack: paths that each extend the last make a deep tree.
+            var open = new Stack<PathTree>([this]);
+            while (open.TryPop(out var node))
+            {
+                if (node._route is not null)
+                    yield return node._route;
+                for (var i = node._children.Length - 1; i >= 0; i--)
+                    open.Push(node._children[i]);
+            }
+        }
+    }
+
     /// <param name="host">Of all the routes.</param>
     /// <param name="paths">Each path once, in ordinal order, with its group; at least one.</param>
-    /// <param name="routes">Gets the routes, in the order of <paramref name="paths"/>.</param>
-    public static PathTree Build(
-        string host, ReadOnlySpan<KeyValuePair<string, UpstreamGroup>> paths, ICollection<Route> routes) =>
-        Build(host, paths, routes, 0, null);
+    public static PathTree Build(string host, ReadOnlySpan<KeyValuePair<string, UpstreamGroup>> paths) => Build(host, paths, 0, null);
 
     private static PathTree Build(
         string host,
         ReadOnlySpan<KeyValuePair<string, UpstreamGroup>> paths,
-        ICollection<Route> routes,
         int depth,
         Route? shorter)
     {
@@ -64,7 +77,6 @@ internal sealed class PathTree
         if (first.Length == end)
         {
             shorter = route = new Route(host, first, paths[0].Value) { Shorter = shorter };
-            routes.Add(route);
             paths = paths[1..];
         }
 
@@ -81,7 +93,7 @@ internal sealed class PathTree
             while (count < paths.Length && paths[count].Key[end] == c)
                 count++;
             firsts.Add(c);
-            children.Add(Build(host, paths[..count], routes, end, shorter));
+            children.Add(Build(host, paths[..count], end, shorter));
             paths = paths[count..];
         }
 

@@ -5,37 +5,50 @@ namespace Millau.Routing;
 
 /// <summary>
 /// All routes of one moment. Immutable, so that a request reads it once and without a lock; the cost of a look-up does
-/// not grow with the number of routes.
+/// not grow with the number of routes. Tables share the routes of hosts that did not change: no host knows of another.
 /// </summary>
 internal sealed class RouteTable
 {
-    public static readonly RouteTable Empty = new(new(StringComparer.OrdinalIgnoreCase), null, []);
+    public static readonly RouteTable Empty = new(new(StringComparer.OrdinalIgnoreCase));
 
-    private readonly Dictionary<string, HostRoutes>.AlternateLookup<ReadOnlySpan<char>> _hosts;
+    private readonly Dictionary<string, HostRoutes> _hosts;
+    private readonly Dictionary<string, HostRoutes>.AlternateLookup<ReadOnlySpan<char>> _byName;
     private readonly HostRoutes? _anyHost;
+
+    /// <summary>Of the hosts that have authorities of their own.</summary>
+    private readonly Dictionary<HostRoutes, ClientDemand> _demands = [];
 
     // No name with more labels or characters is configured, so none is looked for: this bounds the look-ups that a
     // request can cause, however many labels its host has.
     private readonly int _maxLabels;
     private readonly int _maxLength;
 
-    /// <param name="hosts">Each by its name; made with <see cref="StringComparer.OrdinalIgnoreCase"/>, not changed any more.</param>
-    /// <param name="anyHost">The routes of <c>*</c>.</param>
-    /// <param name="routes">All of them, for people.</param>
-    internal RouteTable(Dictionary<string, HostRoutes> hosts, HostRoutes? anyHost, ImmutableArray<Route> routes)
+    /// <param name="hosts">
+    /// Each by its name, <c>*</c> too; made with <see cref="StringComparer.OrdinalIgnoreCase"/>, not changed any more.
+    /// </param>
+    internal RouteTable(Dictionary<string, HostRoutes> hosts)
     {
-        _hosts = hosts.GetAlternateLookup<ReadOnlySpan<char>>();
-        _anyHost = anyHost;
-        Routes = routes;
-        foreach (var host in hosts.Keys)
+        _hosts = hosts;
+        _byName = hosts.GetAlternateLookup<ReadOnlySpan<char>>();
+        _anyHost = hosts.GetValueOrDefault(HostName.Any);
+        var demanding = new List<HostRoutes>();
+        foreach (var (name, host) in hosts)
         {
-            _maxLabels = Math.Max(_maxLabels, host.AsSpan().Count('.') + 1);
-            _maxLength = Math.Max(_maxLength, host.Length);
+            if (!host.Authorities.IsEmpty) demanding.Add(host);
+            if (ReferenceEquals(host, _anyHost)) continue;
+            _maxLabels = Math.Max(_maxLabels, name.AsSpan().Count('.') + 1);
+            _maxLength = Math.Max(_maxLength, name.Length);
         }
+        // A parent has fewer characters than its child, and * has no parent: so a parent's demand is known before.
+        foreach (var host in demanding.OrderBy(h => ReferenceEquals(h, _anyHost) ? 0 : h.Name.Length))
+            _demands.Add(host, host.DemandWith(FindDemand(FindParent(host))));
     }
 
-    /// <summary>Ordered by host, then path.</summary>
-    public ImmutableArray<Route> Routes { get; }
+    /// <summary>Ordered by host, then path; put together anew each time, for people.</summary>
+    public IEnumerable<Route> Routes => _hosts.Values.OrderBy(h => h.Name, StringComparer.Ordinal).SelectMany(h => h.Paths.Routes);
+
+    /// <summary>To make the next table of.</summary>
+    internal IReadOnlyDictionary<string, HostRoutes> Hosts => _hosts;
 
     /// <summary>
     /// Begins the walk over the routes that match: the best one first. Host before path; exact host, then the longest
@@ -43,20 +56,42 @@ internal sealed class RouteTable
     /// </summary>
     /// <param name="host">As the client wrote it: any case, with or without port and trailing dot; may be empty.</param>
     /// <param name="path">See <see cref="RequestTarget.Path"/>.</param>
-    public RouteWalk Match(ReadOnlySpan<char> host, ReadOnlyMemory<char> path) => new(FindHost(host), path);
+    public RouteWalk Match(ReadOnlySpan<char> host, ReadOnlyMemory<char> path) => new(this, FindHost(host), path);
 
-    /// <summary>What clients that connect for a host are asked for; null for nothing.</summary>
-    public ClientDemand? FindClientDemand(ReadOnlySpan<char> host) => FindHost(host)?.ClientDemand;
+    /// <summary>
+    /// What clients that connect for a host are asked for; null for nothing. A request that no path of the host matches, or whose
+    /// instances are down, goes on to the parent: so the demand of that is the host's as well.
+    /// </summary>
+    public ClientDemand? FindClientDemand(ReadOnlySpan<char> host) => FindDemand(FindHost(host));
 
-    private HostRoutes? FindHost(ReadOnlySpan<char> written)
+    /// <summary>The longest configured suffix of a host, at the end <c>*</c>; null if there is none.</summary>
+    internal HostRoutes? FindParent(HostRoutes host)
     {
-        if (_maxLabels == 0)
-            return _anyHost;
+        if (ReferenceEquals(host, _anyHost))
+            return null;
+        var dot = host.Name.IndexOf('.');
+        return FindLongest(dot < 0 ? [] : host.Name.AsSpan(dot + 1));
+    }
 
-        var host = LastLabels(HostName.Bare(written));
+    private ClientDemand? FindDemand(HostRoutes? host)
+    {
+        for (; host is not null; host = FindParent(host))
+        {
+            if (_demands.TryGetValue(host, out var demand))
+                return demand;
+        }
+
+        return null;
+    }
+
+    private HostRoutes? FindHost(ReadOnlySpan<char> written) =>
+        _maxLabels == 0 ? _anyHost : FindLongest(LastLabels(HostName.Bare(written)));
+
+    private HostRoutes? FindLongest(ReadOnlySpan<char> host)
+    {
         while (!host.IsEmpty)
         {
-            if (host.Length <= _maxLength && _hosts.TryGetValue(host, out var found))
+            if (host.Length <= _maxLength && _byName.TryGetValue(host, out var found))
                 return found;
             var dot = host.IndexOf('.');
             if (dot < 0)
@@ -77,13 +112,29 @@ internal sealed class RouteTable
     }
 }
 
-/// <summary>The routes of one configured host.</summary>
-/// <param name="Paths">Its routes by path.</param>
-/// <param name="Parent">The longest configured suffix of the host, at the end <c>*</c>; null if there is none.</param>
-internal sealed record HostRoutes(PathTree Paths, HostRoutes? Parent)
+/// <summary>The routes of one configured host. Compared by identity: tables share it for as long as its services stay the same.</summary>
+/// <param name="name">Normal form, or <c>*</c>.</param>
+/// <param name="paths">Its routes by path.</param>
+/// <param name="authorities">The CAs of its own services that their clients need a certificate of.</param>
+internal sealed class HostRoutes(string name, PathTree paths, ImmutableArray<ClientAuthority> authorities)
 {
-    /// <summary>What its clients are asked for, if one of the routes that a request for it may take wants that; else null.</summary>
-    public ClientDemand? ClientDemand { get; init; }
+    private ClientDemand? _demand;
+
+    public string Name => name;
+
+    public PathTree Paths => paths;
+
+    public ImmutableArray<ClientAuthority> Authorities => authorities;
+
+    /// <summary>
+    /// What its clients are asked for, if those of its parent are asked for <paramref name="inherited"/>. The same object as in the
+    /// last table if it asks for the same: what handshakes prepared is kept with it. One caller at a time.
+    /// </summary>
+    public ClientDemand DemandWith(ClientDemand? inherited)
+    {
+        ImmutableArray<ClientAuthority> all = inherited is null ? authorities : [.. authorities.Union(inherited.Authorities)];
+        return _demand is { } demand && demand.Authorities.AsSpan().SequenceEqual(all.AsSpan()) ? demand : _demand = new ClientDemand(all);
+    }
 }
 
 /// <summary>
@@ -92,11 +143,13 @@ internal sealed record HostRoutes(PathTree Paths, HostRoutes? Parent)
 /// </summary>
 internal struct RouteWalk
 {
+    private readonly RouteTable _table;
     private readonly ReadOnlyMemory<char> _path;
     private HostRoutes? _host;
 
-    internal RouteWalk(HostRoutes? host, ReadOnlyMemory<char> path)
+    internal RouteWalk(RouteTable table, HostRoutes? host, ReadOnlyMemory<char> path)
     {
+        _table = table;
         _path = path;
         _host = host;
         Current = FindFrom(host);
@@ -109,13 +162,13 @@ internal struct RouteWalk
     public bool MoveNext()
     {
         if (Current is not null)
-            Current = Current.Shorter ?? FindFrom(_host!.Parent);
+            Current = Current.Shorter ?? FindFrom(_table.FindParent(_host!));
         return Current is not null;
     }
 
     private Route? FindFrom(HostRoutes? host)
     {
-        for (; host is not null; host = host.Parent)
+        for (; host is not null; host = _table.FindParent(host))
         {
             if (host.Paths.Find(_path.Span) is { } route)
             {

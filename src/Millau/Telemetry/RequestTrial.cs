@@ -162,13 +162,17 @@ internal static class RequestTrial
     }
 
     private static ImmutableArray<TrialHost> Hosts(
-        RouteTable table, ImmutableArray<string> candidates, ImmutableArray<TrialRoute> matched) =>
-    [
-        .. candidates.Select(name => new TrialHost(
-            name,
-            [.. table.Routes.Where(r => r.Host == name).Select(r => r.Path)],
-            matched.FirstOrDefault(r => r.Host == name)?.Path)),
-    ];
+        RouteTable table, ImmutableArray<string> candidates, ImmutableArray<TrialRoute> matched)
+    {
+        var routes = table.Routes.ToLookup(r => r.Host);
+        return
+        [
+            .. candidates.Select(name => new TrialHost(
+                name,
+                [.. routes[name].Select(r => r.Path)],
+                matched.FirstOrDefault(r => r.Host == name)?.Path)),
+        ];
+    }
 
     /// <summary>The names that would have had a say before the one that decides, and that one.</summary>
     private static ImmutableArray<string> UpTo(string? decides, ImmutableArray<string> candidates) =>

@@ -1,3 +1,5 @@
+using System.Net;
+using CsCheck;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
 using Millau.Tests.Wire;
@@ -113,6 +115,77 @@ public sealed class UpstreamRegistryTests : IDisposable
         for (var i = 0; i < 10; i++) _time.Advance(TimeSpan.FromSeconds(1));
         Assert.Equal(0, _log.Count("instance up"));
     }
+
+    [Fact]
+    public void Changes_one_after_the_other_leave_what_the_last_catalog_has()
+    {
+        var instances = Gen.Select(Gen.Int[0, 5], Gen.Int[0, 2], Gen.Int[0, 2]).Array[0, 3];
+        Gen.Select(Gen.Int[0, 4], Gen.Int[0, 3], instances).Array[1, 3].Array[1, 10].Sample(
+            steps =>
+            {
+                using var heartbeat = new UpstreamHeartbeat(_time);
+                var registry = new UpstreamRegistry(
+                    heartbeat, new InstanceProbe(heartbeat, loops: null, _availability, _time, _log), _availability,
+                    new TlsMaterials(new SecretFiles("/nonexistent"), _time, _log), _time, _log);
+                var services = new Service?[5];
+                Service[] before = [];
+                var alive = new Dictionary<(string, IPEndPoint), UpstreamInstance>();
+                foreach (var step in steps)
+                {
+                    foreach (var (place, kind, its) in step)
+                        services[place] = kind == 0 ? null : Service(place, kind, its);
+                    // An instance belongs to one service.
+                    var taken = new HashSet<string>();
+                    for (var i = 0; i < services.Length; i++)
+                    {
+                        if (services[i] is not { } service || service.Instances.All(x => taken.Add(x.Id))) continue;
+                        services[i] = service with { Instances = [] };
+                    }
+                    Service[] now = [.. services.OfType<Service>()];
+
+                    var update = registry.Take(new ServiceCatalog([.. now]));
+                    Assert.DoesNotContain(update.Gone, i => i.IsRetired);
+                    registry.Finish(update);
+
+                    Assert.Equal(now.Select(s => s.Name), update.Services.Select(s => s.Name));
+                    var changed = new HashSet<Service>(before, ReferenceEqualityComparer.Instance);
+                    changed.SymmetricExceptWith(now);
+                    Assert.True(changed.SetEquals(update.Changed));
+                    Assert.Equal(changed.Count, update.Changed.Count);
+                    var known = new Dictionary<(string, IPEndPoint), UpstreamInstance>();
+                    foreach (var (service, upstream) in now.Zip(update.Services))
+                    {
+                        Assert.Equal(
+                            service.Instances.Select(i => (i.Id, i.EndPoint, i.Phase)),
+                            upstream.Instances.Select(i => (i.Id, i.EndPoint, i.Phase)));
+                        foreach (var instance in upstream.Instances)
+                        {
+                            Assert.Same(upstream, instance.Service);
+                            Assert.False(instance.IsRetired);
+                            known.Add((instance.Id, instance.EndPoint), instance);
+                        }
+                    }
+                    foreach (var (key, instance) in alive)
+                    {
+                        if (known.TryGetValue(key, out var same)) Assert.Same(instance, same);
+                        else Assert.True(instance.IsRetired);
+                    }
+                    Assert.Equal(known.Values.ToHashSet(), registry.Instances.ToHashSet());
+                    (before, alive) = (now, known);
+                }
+                registry.Close();
+            },
+            iter: 100, threads: 1);
+    }
+
+    // Port 1 of the loopback: refused at once, and never tried again while the clock stands.
+    private static Service Service(int place, int kind, (int Id, int Address, int Phase)[] instances) => TestProxy.Service() with
+    {
+        Name = $"s{place}",
+        Path = $"/{kind}",
+        Instances = [.. instances.DistinctBy(i => i.Id).Select(i => new Instance(
+            $"t{i.Id}", $"t{i.Id}", new IPEndPoint(new IPAddress([127, 0, 0, (byte)(i.Address + 1)]), 1), (InstancePhase)i.Phase))],
+    };
 
     public void Dispose() => _heartbeat.Dispose();
 
