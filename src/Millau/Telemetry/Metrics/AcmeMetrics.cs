@@ -24,8 +24,6 @@ internal static class AcmeMetrics
                 failures.Set(name.Failures, name.Name, name.Service);
                 if (name.RenewAt is { } renewAt) renewals.Set(renewAt.ToUnixTimeSeconds(), name.Name, name.Service);
             }
-            renewals.Done();
-            failures.Done();
         });
     }
 }

@@ -14,16 +14,12 @@ internal static class CertificateMetrics
             "Certificates with a problem: not valid, not obtained, or not renewed.", "service", "source");
         metrics.BeforeScrape(() =>
         {
-            foreach (var certificate in certificates.Status)
-            {
-                var source = Name(certificate.Source);
-                if (certificate.NotAfter is { } notAfter && certificate.Names.Length > 0)
-                    expiry.Set(notAfter.ToUnixTimeSeconds(), certificate.Names[0], certificate.Service, source);
-            }
+            // Of certificates that share all labels the one that lasts longest.
+            foreach (var same in certificates.Status.Where(c => c.NotAfter is not null && c.Names.Length > 0)
+                .GroupBy(c => (Name: c.Names[0], c.Service, c.Source)))
+                expiry.Set(same.Max(c => c.NotAfter!.Value.ToUnixTimeSeconds()), same.Key.Name, same.Key.Service, Name(same.Key.Source));
             foreach (var group in certificates.Status.GroupBy(c => (c.Service, c.Source)))
                 problems.Set(group.Count(c => c.Problem.Length > 0), group.Key.Service, Name(group.Key.Source));
-            expiry.Done();
-            problems.Done();
         });
     }
 

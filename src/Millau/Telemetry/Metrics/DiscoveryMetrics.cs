@@ -22,7 +22,6 @@ internal static class DiscoveryMetrics
             var health = discovery.Health;
             reachable.Set(health.IsReachable ? 1 : 0);
             if (health.LastRead is { } read) age.Set(Math.Max(0, (time.GetUtcNow() - read).TotalSeconds));
-            age.Done();
             var tally = discovery.Tally;
             foreach (var type in DiscoveryTally.EventTypes) events.WithLabels(type).IncTo(tally.Events(type));
             reads.WithLabels("swarm").IncTo(tally.SwarmReads);

@@ -1,35 +1,62 @@
-using Prometheus;
+using System.Buffers;
+using System.Globalization;
+using System.Text;
 
 namespace Millau.Telemetry.Metrics;
 
 /// <summary>
-/// The rows of a gauge whose labels come and go, as a service's state does. One thread at a time.
+/// The rows of a gauge whose labels come and go, as a service's state does: written as text when somebody asks, so that nothing is
+/// kept of them in between, however many services there are. One thread at a time.
 /// </summary>
-internal sealed class GaugeRows(Gauge gauge)
+internal sealed class GaugeRows(string name, string help, string[] labels)
 {
-    private Dictionary<string, Gauge.Child> _rows = new(StringComparer.Ordinal);
-    private Dictionary<string, Gauge.Child> _next = new(StringComparer.Ordinal);
+    // Its room is kept for the next time.
+    private readonly ArrayBufferWriter<byte> _text = new();
 
-    /// <summary>Sets a row.</summary>
-    public void Set(double value, params string[] labels)
+    /// <summary>Adds a row. The same labels come once in a scrape at most.</summary>
+    /// <param name="values">One for each label.</param>
+    public void Set(double value, params ReadOnlySpan<string> values)
     {
-        var key = string.Join('\0', labels);
-        if (!_next.TryGetValue(key, out var row))
-            _next.Add(key, row = _rows.GetValueOrDefault(key) ?? gauge.WithLabels(labels));
-        row.Set(value);
+        if (values.Length != labels.Length) throw new ArgumentException("one value for each label", nameof(values));
+        if (_text.WrittenCount == 0)
+        {
+            Write("# HELP ");
+            Write(name);
+            Write(" ");
+            Write(help);
+            Write("\n# TYPE ");
+            Write(name);
+            Write(" gauge\n");
+        }
+        Write(name);
+        for (var i = 0; i < labels.Length; i++)
+        {
+            Write(i == 0 ? "{" : ",");
+            Write(labels[i]);
+            Write("=\"");
+            WriteValue(values[i]);
+            Write("\"");
+        }
+        Write(labels.Length == 0 ? " " : "} ");
+        value.TryFormat(_text.GetSpan(32), out var length, default, CultureInfo.InvariantCulture);
+        _text.Advance(length);
+        Write("\n");
     }
 
-    /// <summary>All rows are set: those of the time before that were not set again are taken away.</summary>
-    public void Done()
+    /// <summary>Gives all rows away, with the gauge's name and type before them; nothing if there are none.</summary>
+    public void MoveTo(Stream text)
     {
-        foreach (var (key, row) in _rows)
-        {
-            if (_next.ContainsKey(key)) continue;
-            // The only row of a gauge without labels cannot be taken away, but kept back.
-            row.Unpublish();
-            if (key.Length > 0) row.Remove();
-        }
-        (_rows, _next) = (_next, _rows);
-        _next.Clear();
+        text.Write(_text.WrittenSpan);
+        _text.ResetWrittenCount();
+    }
+
+    private void Write(ReadOnlySpan<char> text) => Encoding.UTF8.GetBytes(text, _text);
+
+    private void WriteValue(string value)
+    {
+        if (value.AsSpan().IndexOfAny('\\', '"', '\n') >= 0)
+            value = value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal)
+                .Replace("\n", "\\n", StringComparison.Ordinal);
+        Write(value);
     }
 }

@@ -14,6 +14,8 @@ internal sealed class MetricsRegistry
     private readonly MetricFactory _factory;
     private readonly SemaphoreSlim _oneAtATime = new(1);
     private readonly List<Action> _lookups = [];
+    private readonly List<GaugeRows> _rows = [];
+    private int _lastLength;
 
     public MetricsRegistry()
     {
@@ -32,9 +34,13 @@ internal sealed class MetricsRegistry
     public Histogram Histogram(string name, string help, double[] buckets, params string[] labels) =>
         _factory.CreateHistogram(name, help, labels, new HistogramConfiguration { Buckets = buckets });
 
-    /// <summary>Rows that are set anew each time somebody asks; those not set are gone.</summary>
-    public GaugeRows Rows(string name, string help, params string[] labels) =>
-        new(_factory.CreateGauge(name, help, labels, new GaugeConfiguration { SuppressInitialValue = true }));
+    /// <summary>Rows that are set anew each time somebody asks; those not set are gone. Add before the first scrape.</summary>
+    public GaugeRows Rows(string name, string help, params string[] labels)
+    {
+        var rows = new GaugeRows(name, help, labels);
+        _rows.Add(rows);
+        return rows;
+    }
 
     /// <summary>Called each time before the text is made, by one thread at a time. Add before the first scrape.</summary>
     public void BeforeScrape(Action lookup) => _lookups.Add(lookup);
@@ -53,9 +59,14 @@ internal sealed class MetricsRegistry
         await _oneAtATime.WaitAsync().ConfigureAwait(false);
         try
         {
+            // Of a scrape that failed rows may be left.
+            foreach (var rows in _rows) rows.MoveTo(Stream.Null);
             foreach (var lookup in _lookups) lookup();
-            using var text = new MemoryStream();
+            // Of a size at once: each doubling would be a large object more.
+            using var text = new MemoryStream(_lastLength + _lastLength / 8);
             await _registry.CollectAndExportAsTextAsync(text).ConfigureAwait(false);
+            foreach (var rows in _rows) rows.MoveTo(text);
+            _lastLength = (int)text.Length;
             return text.GetBuffer().AsMemory(0, (int)text.Length);
         }
         finally

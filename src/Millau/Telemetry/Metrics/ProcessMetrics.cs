@@ -43,8 +43,6 @@ internal static class ProcessMetrics
             // Not on every system, and not in every container.
             if (Count(Descriptors) is { } count) open.Set(count);
             if (MaxDescriptors() is { } limit) most.Set(limit);
-            open.Done();
-            most.Done();
             for (var i = 0; i < generations.Length; i++) generations[i].IncTo(GC.CollectionCount(i));
             pauses.IncTo(GC.GetTotalPauseDuration().TotalSeconds);
             allocated.IncTo(GC.GetTotalAllocatedBytes());

@@ -10,6 +10,8 @@ internal static class ProxyMetrics
     private const string Up = "up";
     private const string Down = "down";
 
+    private static readonly string[] States = ["ready", "starting", "put_aside", "not_accepting", "stopping"];
+
     public static void Add(
         MetricsRegistry metrics, UpstreamRegistry upstreams, UpstreamHeartbeat connections, Func<int> waiting,
         params Listener[] listeners)
@@ -37,6 +39,7 @@ internal static class ProxyMetrics
                     topology.Set(1, listener.Port, listener.IsOpen ? Up : Down, listener.Port);
             }
             var idle = 0;
+            Span<int> counts = stackalloc int[States.Length];
             foreach (var service in upstreams.Services)
             {
                 var isUp = false;
@@ -50,29 +53,28 @@ internal static class ProxyMetrics
                 status.Set(isUp ? 1 : 0, service.Name);
                 inFlight.Set(current, service.Name);
                 topology.Set(1, service.Name, isUp ? Up : Down, service.Name);
-                // Always there, so that a service with none is found by asking for 0.
-                instances.Set(0, service.Name, "ready");
-                foreach (var state in service.Instances.GroupBy(State))
-                    instances.Set(state.Count(), service.Name, state.Key);
+                counts.Clear();
+                foreach (var instance in service.Instances) counts[State(instance)]++;
+                for (var state = 0; state < counts.Length; state++)
+                {
+                    // The first always, so that a service with none is found by asking for 0.
+                    if (counts[state] > 0 || state == 0) instances.Set(counts[state], service.Name, States[state]);
+                }
             }
             open.Set(Math.Max(0, connections.OpenConnections - idle), "active");
             open.Set(idle, "idle");
             opened.IncTo(connections.OpenedConnections);
             parked.Set(waiting());
-            status.Done();
-            instances.Done();
-            inFlight.Done();
-            topology.Done();
-            open.Done();
         });
     }
 
-    private static string State(UpstreamInstance instance) => instance switch
+    /// <summary>Its place in <see cref="States"/>.</summary>
+    private static int State(UpstreamInstance instance) => instance switch
     {
-        { Phase: not InstancePhase.Running } => "stopping",
-        { IsLeftOut: true } => "put_aside",
-        { IsAccepting: true } => "ready",
-        { IsStarting: true } => "starting",
-        _ => "not_accepting",
+        { Phase: not InstancePhase.Running } => 4,
+        { IsLeftOut: true } => 2,
+        { IsAccepting: true } => 0,
+        { IsStarting: true } => 1,
+        _ => 3,
     };
 }

@@ -23,7 +23,7 @@ internal sealed class RequestMetrics : IRequestObserver
     private readonly Counter _reusedConnections;
     private readonly TimeProvider _time;
     private readonly ConcurrentDictionary<RequestOutcome, Tunnelled> _tunnels = new();
-    private volatile Dictionary<string, ServiceRows> _services = [];
+    private readonly ConcurrentDictionary<string, ServiceRows> _services = new(StringComparer.Ordinal);
 
     /// <summary>What a tunnel's counters have already.</summary>
     private sealed record Tunnelled(
@@ -55,8 +55,6 @@ internal sealed class RequestMetrics : IRequestObserver
                 open.Set(rows.Listener.OpenConnections, rows.Listener.Port, rows.Listener.Protocol);
                 inFlight.Set(rows.InFlight, rows.Listener.Port, rows.Listener.Protocol);
             }
-            open.Done();
-            inFlight.Done();
             foreach (var (outcome, tunnel) in _tunnels) CountTunnelled(outcome, tunnel, ends: false);
         });
     }
@@ -64,13 +62,12 @@ internal sealed class RequestMetrics : IRequestObserver
     /// <summary>Takes over which services are known; the rows of others go. Before they get requests; one caller at a time.</summary>
     public void Apply(ServiceCatalog catalog)
     {
-        var before = _services;
-        var after = new Dictionary<string, ServiceRows>(catalog.Services.Length, StringComparer.Ordinal);
         foreach (var service in catalog.Services)
-            after[service.Name] = before.GetValueOrDefault(service.Name) ?? new ServiceRows(_serviceCounters, service.Name);
-        _services = after;
-        foreach (var (name, rows) in before)
-            if (!after.ContainsKey(name)) rows.Remove();
+            if (!_services.ContainsKey(service.Name)) _services[service.Name] = new ServiceRows(_serviceCounters, service.Name);
+        if (_services.Count == catalog.Services.Length) return;
+        var known = catalog.Services.Select(static s => s.Name).ToHashSet(StringComparer.Ordinal);
+        foreach (var name in _services.Keys)
+            if (!known.Contains(name) && _services.TryRemove(name, out var rows)) rows.Remove();
     }
 
     public void RequestStarted(RequestContext context) => Find(context.Outcome.Listener)?.Begin();

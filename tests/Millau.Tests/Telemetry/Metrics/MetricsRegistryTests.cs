@@ -16,7 +16,6 @@ public class MetricsRegistryTests
         _metrics.BeforeScrape(() =>
         {
             foreach (var name in set) rows.Set(1, name);
-            rows.Done();
         });
         Assert.Equal(["things{name=\"a\"} 1", "things{name=\"b\"} 1"], (await Scrape.OfAsync(_metrics)).Of("things"));
 
@@ -34,7 +33,6 @@ public class MetricsRegistryTests
         _metrics.BeforeScrape(() =>
         {
             if (value is { } known) rows.Set(known);
-            rows.Done();
         });
         Assert.Empty((await Scrape.OfAsync(_metrics)).Of("age"));
 
@@ -55,6 +53,38 @@ public class MetricsRegistryTests
     }
 
     [Fact]
+    public async Task Rows_are_written_as_the_other_metrics_are()
+    {
+        var rows = _metrics.Rows("odd", "Odd.", "z", "a");
+        _metrics.BeforeScrape(() =>
+        {
+            rows.Set(0.25, "q\"b\\n\n", "é");
+            rows.Set(1_700_000_000, "", "x");
+        });
+
+        Assert.Equal(
+            "# HELP odd Odd.\n# TYPE odd gauge\nodd{z=\"q\\\"b\\\\n\\n\",a=\"é\"} 0.25\nodd{z=\"\",a=\"x\"} 1700000000\n",
+            (await Scrape.OfAsync(_metrics)).Text);
+    }
+
+    [Fact]
+    public async Task A_scrape_that_failed_leaves_no_rows_to_the_next()
+    {
+        var rows = _metrics.Rows("things", "Things.", "name");
+        var fails = true;
+        _metrics.BeforeScrape(() =>
+        {
+            rows.Set(1, fails ? "a" : "b");
+            if (fails) throw new InvalidOperationException();
+        });
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Scrape.OfAsync(_metrics));
+
+        fails = false;
+
+        Assert.Equal(["things{name=\"b\"} 1"], (await Scrape.OfAsync(_metrics)).Of("things"));
+    }
+
+    [Fact]
     public async Task The_page_is_in_the_text_format_of_Prometheus()
     {
         _metrics.Counter("some_total", "Some.").Inc();
@@ -72,7 +102,6 @@ public class MetricsRegistryTests
         _metrics.BeforeScrape(() =>
         {
             for (var i = 0; i < 100; i++) rows.Set(i, $"{i}");
-            rows.Done();
         });
 
         var scrapes = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => Scrape.OfAsync(_metrics))));
