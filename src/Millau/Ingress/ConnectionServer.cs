@@ -75,7 +75,8 @@ internal sealed class ConnectionServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Stops accepting, closes what is idle, waits for the requests in flight up to <paramref name="grace"/> and cuts those that remain.
+    /// Stops accepting, closes what is idle, cuts what has not come to its first request yet, as in a handshake, waits for the requests
+    /// in flight up to <paramref name="grace"/> and cuts those that remain.
     /// </summary>
     public async Task StopAsync(TimeSpan grace)
     {
@@ -83,15 +84,14 @@ internal sealed class ConnectionServer : IAsyncDisposable
         // First, so that a connection whose handshake ends in this moment learns of it one way or the other.
         await _stopping.CancelAsync().ConfigureAwait(false);
         _closing.Hasten();
-        foreach (var connection in StopAndList()) connection.Http?.RequestClose();
+        foreach (var connection in StopAndList()) connection.RequestClose();
         try
         {
             await _empty.Task.WaitAsync(grace).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            foreach (var connection in StopAndList())
-                connection.Context.Abort(new ConnectionAbortedException("The server stops."));
+            foreach (var connection in StopAndList()) connection.Cut();
         }
     }
 
@@ -203,6 +203,15 @@ internal sealed class ConnectionServer : IAsyncDisposable
             // Race window: the stop that came before was told to nobody.
             if (server.Stopping.IsCancellationRequested) http.RequestClose();
         }
+
+        /// <summary>The server stops: what is under way is answered first; in a handshake nothing is.</summary>
+        public void RequestClose()
+        {
+            if (_http is { } http) http.RequestClose();
+            else Cut();
+        }
+
+        public void Cut() => context.Abort(new ConnectionAbortedException("The server stops."));
 
         void IThreadPoolWorkItem.Execute() => _ = server.ServeAsync(this, serve);
     }

@@ -109,6 +109,26 @@ public class ConnectionServerTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
+    public async Task Stopping_cuts_a_connection_that_is_in_its_handshake_without_waiting_for_the_grace(bool onLoops)
+    {
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var server = await Server.StartAsync(onLoops, before: async (connection, next) =>
+        {
+            begun.SetResult();
+            var read = await connection.Transport.Input.ReadAsync();
+            connection.Transport.Input.AdvanceTo(read.Buffer.Start);
+            await next(connection);
+        });
+        using var client = new TcpClient();
+        client.Connect(server.EndPoint);
+        await begun.Task.WaitAsync(Patience, TestContext.Current.CancellationToken);
+
+        await server.Connections.StopAsync(TimeSpan.FromHours(1)).WaitAsync(Patience, TestContext.Current.CancellationToken);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
     public async Task What_a_handler_throws_cuts_its_client_and_nobody_else(bool onLoops)
     {
         await using var server = await Server.StartAsync(onLoops);
@@ -158,7 +178,10 @@ public class ConnectionServerTests
 
         public IPEndPoint EndPoint => Assert.Single(connections.EndPoints);
 
-        public static async Task<Server> StartAsync(bool onLoops, IPAddress? address = null, int port = 0, Echo? echo = null)
+        /// <param name="before">What a connection goes through before it is served, as a handshake.</param>
+        public static async Task<Server> StartAsync(
+            bool onLoops, IPAddress? address = null, int port = 0, Echo? echo = null,
+            Func<ConnectionContext, ConnectionDelegate, Task>? before = null)
         {
             var loops = onLoops ? new EventLoops(NullLogger.Instance, 1) : null;
             ITransport transport = loops is null
@@ -169,7 +192,8 @@ public class ConnectionServerTests
             try
             {
                 var service = new HttpService(echo ?? new Echo(), new ClientLimits(), connections.Clock, NullLogger.Instance);
-                await connections.ListenAsync(address ?? IPAddress.Loopback, port, c => service.ServeAsync(new Http1Connection(c, service)));
+                ConnectionDelegate serve = c => service.ServeAsync(new Http1Connection(c, service));
+                await connections.ListenAsync(address ?? IPAddress.Loopback, port, before is null ? serve : c => before(c, serve));
                 return server;
             }
             catch

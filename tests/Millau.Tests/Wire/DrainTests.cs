@@ -94,6 +94,54 @@ public class DrainTests
         Assert.Equal("", await idle.ReadToEndAsync());
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData("\u0016\u0003\u0001\u0002\0\u0001\0\u0001\u00fc\u0003\u0003")]
+    public async Task A_client_that_is_silent_in_its_handshake_is_cut_after_the_lame_duck_time(string beginning)
+    {
+        var time = new FakeTimeProvider();
+        await using var proxy = await TestProxy.StartAsync(time, TestProxy.Service());
+        await using var silent = await ScriptedConnection.ConnectAsync(proxy.TlsEndPoint);
+        await silent.SendAsync(beginning);
+        await Eventually.TrueAsync(() => proxy.Proxy.Https.OpenConnections == 1);
+
+        var started = time.GetUtcNow();
+        var drain = proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => IsRefusedAsync(proxy).GetAwaiter().GetResult());
+        Assert.False(silent.Socket.Poll(0, SelectMode.SelectRead));
+        // Far from the end of the grace.
+        var ended = silent.ReadToEndAsync();
+        await Eventually.TrueAsync(() =>
+        {
+            if (time.GetUtcNow() - started < TimeSpan.FromSeconds(20)) time.Advance(TimeSpan.FromMilliseconds(100));
+            return ended.IsCompleted;
+        });
+
+        Assert.Equal("", await ended);
+        await drain.WaitAsync(ScriptedConnection.Deadline);
+    }
+
+    [Fact]
+    public async Task A_handshake_that_is_under_way_at_the_stop_ends_and_its_request_is_served()
+    {
+        var time = new FakeTimeProvider();
+        await using var instance = ScriptedInstance.Answering(Ok);
+        await using var proxy = await TestProxy.StartAsync(time, TestProxy.Service(instance.EndPoint));
+        await using var plain = await ScriptedConnection.ConnectAsync(proxy.TlsEndPoint);
+        await Eventually.TrueAsync(() => proxy.Proxy.Https.OpenConnections == 1);
+
+        var drain = proxy.Proxy.DrainAsync(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => IsRefusedAsync(proxy).GetAwaiter().GetResult());
+        await using var client = await plain.BeginTlsAsync(new() { TargetHost = "a.test" });
+        await client.SendAsync(Get);
+        var answer = await client.ReadToEndAsync();
+
+        Assert.Contains("\r\nConnection: close\r\n", answer);
+        Assert.EndsWith("\r\n\r\nok", answer);
+        await client.DisposeAsync();
+        await TestProxy.PassTimeAsync(time, WithResultAsync(drain));
+    }
+
     [Fact]
     public async Task Without_connections_it_ends_at_once()
     {

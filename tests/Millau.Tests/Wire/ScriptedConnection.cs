@@ -40,20 +40,26 @@ internal sealed class ScriptedConnection(Socket socket, SslStream? tls = null) :
     public static async Task<ScriptedConnection> ConnectTlsAsync(EndPoint endPoint, SslClientAuthenticationOptions options)
     {
         var plain = await ConnectAsync(endPoint);
-        var tls = new SslStream(new NetworkStream(plain.Socket, ownsSocket: false));
+        return await plain.BeginTlsAsync(options);
+    }
+
+    /// <summary>Puts TLS on a plain connection, and takes any certificate. What it returns owns the socket from now on.</summary>
+    public async Task<ScriptedConnection> BeginTlsAsync(SslClientAuthenticationOptions options)
+    {
+        var client = new SslStream(new NetworkStream(socket, ownsSocket: false));
         options.RemoteCertificateValidationCallback ??= (_, _, _, _) => true;
         using var deadline = new CancellationTokenSource(Deadline);
         try
         {
-            await tls.AuthenticateAsClientAsync(options, deadline.Token);
+            await client.AuthenticateAsClientAsync(options, deadline.Token);
         }
         catch
         {
-            await tls.DisposeAsync();
-            await plain.DisposeAsync();
+            await client.DisposeAsync();
+            await DisposeAsync();
             throw;
         }
-        return new ScriptedConnection(plain.Socket, tls);
+        return new ScriptedConnection(socket, client);
     }
 
     public Task SendAsync(string latin1) => SendAsync(Encoding.Latin1.GetBytes(latin1));
