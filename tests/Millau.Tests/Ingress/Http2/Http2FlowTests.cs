@@ -167,6 +167,69 @@ public class Http2FlowTests
         Assert.Contains(peer.Receive(), f => f is { Stream: 1, Ends: true });
     }
 
+    [Fact]
+    public async Task What_is_not_read_of_several_bodies_is_bounded_by_the_window_of_the_connection_again_and_again()
+    {
+        const int window = 768 * 1024;
+        var handlers = new Dictionary<string, Reader>();
+        await using var peer = new Http2Peer(exchange =>
+        {
+            var reader = new Reader(exchange);
+            handlers.Add(exchange.Target, reader);
+            return reader.RunAsync();
+        });
+        peer.Send(Head(1, Http2Client.Request("POST", "/1"), end: false), Head(3, Http2Client.Request("POST", "/3"), end: false));
+        var (sent, granted) = (0L, 65535L);
+
+        for (var round = 0; round < 4; round++)
+        {
+            // As much as there is room for, in turn; the first frame from the server says how much that is.
+            for (var stream = 1; ; stream = 4 - stream)
+            {
+                granted += peer.Receive().Where(f => f is { Type: Http2Frame.WindowUpdate, Stream: 0 }).Sum(f => f.Number);
+                if (sent == 0) granted = window;
+                var piece = (int)Math.Min(16384, granted - sent);
+                if (piece == 0) break;
+                peer.Send(Data(stream, piece));
+                sent += piece;
+            }
+            Assert.Equal(window, sent - handlers.Values.Sum(h => h.Taken));
+            Assert.False(peer.IsCut);
+            foreach (var reader in handlers.Values) reader.TakeAll();
+            Assert.Equal(sent, handlers.Values.Sum(h => h.Taken));
+        }
+        peer.Send(Data(1, 0, end: true), Data(3, 0, end: true));
+        foreach (var reader in handlers.Values) reader.TakeAll();
+
+        Assert.Equal([1, 3], peer.Receive().Where(f => f.Ends).Select(f => f.Stream).Order());
+    }
+
+    // Takes of a body what there is, when it is told to.
+    private sealed class Reader(Exchange exchange)
+    {
+        private readonly Gate _over = new();
+
+        public long Taken { get; private set; }
+
+        public async ValueTask RunAsync()
+        {
+            await _over;
+            await Answer(exchange);
+        }
+
+        public void TakeAll()
+        {
+            while (exchange.Body.TryRead(out var read))
+            {
+                Taken += read.Buffer.Length;
+                exchange.Body.AdvanceTo(read.Buffer.End);
+                if (!read.IsCompleted) continue;
+                _over.Open();
+                return;
+            }
+        }
+    }
+
     private static int Bytes(List<Received> frames, int stream) =>
         frames.Where(f => f.Type == Http2Frame.Data && f.Stream == stream).Sum(f => f.Payload.Length);
 
