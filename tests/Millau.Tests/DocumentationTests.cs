@@ -104,6 +104,17 @@ public class DocumentationTests
     }
 
     [Fact]
+    public void Each_test_that_a_page_names_exists()
+    {
+        var sources = Directory.GetFiles(Path.Combine(Root, "tests"), "*.cs", SearchOption.AllDirectories).Select(File.ReadAllText).ToList();
+        var names = Directory.GetFiles(Path.Combine(Root, "docs"), "*.md", SearchOption.AllDirectories)
+            .SelectMany(page => Regex.Matches(File.ReadAllText(page), @"`(\w+Tests)(?:\.(\w+))?`")).DistinctBy(m => m.Value).ToList();
+        Assert.NotEmpty(names);
+        Assert.All(names, name => Assert.Contains(sources, text =>
+            Regex.IsMatch(text, $@"\bclass {name.Groups[1].Value}\b") && text.Contains(name.Groups[2].Value, StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void Each_metric_is_explained_and_each_that_is_explained_exists()
     {
         const string name = "(?:millau|process|dotnet)_[a-z_]+";

@@ -108,6 +108,31 @@ public class HostileResponseTests
         if (answer.Contains("Content-Length", StringComparison.Ordinal)) Assert.True(answer.Length < answer.IndexOf("\r\n\r\n", StringComparison.Ordinal) + 14);
     }
 
+    // Row 40: where the end of the connection is the end of the answer, a broken one must not look like it.
+    [Theory]
+    [InlineData("")]
+    [InlineData("5\r\nhel")]
+    [InlineData("X\r\nevil")]
+    [InlineData("0\r\n")]
+    [InlineData("0\r\nX: y\r\n")]
+    public async Task A_client_that_reads_to_the_end_of_the_connection_sees_a_reset(string rest)
+    {
+        await using var instance = new ScriptedInstance();
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        await using var client = await proxy.ConnectAsync();
+
+        await client.SendAsync("GET / HTTP/1.0\r\nHost: a.test\r\n\r\n");
+        var upstream = await instance.AcceptAsync();
+        await upstream.ReadHeadAsync();
+        await upstream.SendAsync("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        Assert.DoesNotContain("Transfer-Encoding", await client.ReadUntilAsync("hello"));
+        await upstream.SendAsync(rest);
+        await upstream.DisposeAsync();
+
+        Assert.DoesNotContain("evil", await client.ReadToEndAsync());
+        Assert.True(client.HasFailed);
+    }
+
     // Row 41.
     [Theory]
     [InlineData("GET", Ok + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", "ok")]

@@ -27,6 +27,8 @@ public class Http2RequestTests
         { 29, "x-a", "1\0" },
         { 29, "x-a", "1\u0001" },
         { 29, "x-a", "1\u007f" },
+        { 29, "cookie", "a=b\r\nhost: evil.test" },
+        { 29, "user-agent", "1\n" },
         { 31, "transfer-encoding", "chunked" },
         { 31, "transfer-encoding", "identity" },
         { 31, "upgrade", "websocket" },
@@ -42,6 +44,9 @@ public class Http2RequestTests
         { 32, "content-length", "0, 0" },
         { 33, ":authority", "b.test" },
         { 33, ":path", "/b" },
+        { 33, ":method", "POST" },
+        { 33, ":scheme", "https" },
+        { 33, ":protocol", "websocket" },
         { 33, ":unknown", "1" },
         { 33, ":status", "200" },
     };
@@ -97,6 +102,10 @@ public class Http2RequestTests
     [InlineData("x y", "1")]
     [InlineData("x:", "1")]
     [InlineData("x\r\nhost", "evil.test")]
+    [InlineData("", "1")]
+    [InlineData("X-Upper", "1")]
+    [InlineData(":path", "/evil")]
+    [InlineData(":status", "200")]
     public async Task A_request_with_a_broken_trailer_is_never_completed(string name, string value)
     {
         await using var instance = new ScriptedInstance();
@@ -153,6 +162,26 @@ public class Http2RequestTests
 
         await AssertRefusedAsync(proxy, new HeaderBlock().Add(":method", method).Add(":scheme", scheme).Add(":path", "/")
             .Add(":authority", "a.test"));
+
+        Assert.Equal(0, instance.Connections);
+    }
+
+    [Theory]
+    [InlineData("x-a", "1", ":path", "/")]
+    [InlineData("x-a", "1", ":authority", "a.test")]
+    [InlineData("content-length", "0", "content-length", "0")]
+    [InlineData("content-length", "0", "content-length", "5")]
+    [InlineData("host", "a.test", "host", "a.test")]
+    [InlineData("host", "a.test", "host", "b.test")]
+    public async Task Fields_that_may_come_once_or_only_before_others_are_refused_elsewhere(string name, string value, string second, string other)
+    {
+        await using var instance = ScriptedInstance.Answering(Ok);
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
+        var block = new HeaderBlock().Add(":method", "GET").Add(":scheme", "https");
+        if (second != ":path") block.Add(":path", "/");
+        if (second is not (":authority" or "host")) block.Add(":authority", "a.test");
+
+        await AssertRefusedAsync(proxy, block.Add(name, value).Add(second, other));
 
         Assert.Equal(0, instance.Connections);
     }

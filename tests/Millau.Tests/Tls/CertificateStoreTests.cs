@@ -27,6 +27,22 @@ public sealed class CertificateStoreTests : IDisposable
     }
 
     [Fact]
+    public void A_certificate_with_a_name_that_its_stack_may_not_claim_is_shown_to_nobody()
+    {
+        Assert.True(HostClaims.TryParse("shop=shop.test *.shop.test", out var rules));
+        var claim = new HostClaim(rules, "shop");
+
+        Apply(TestCertificate.For("shop.test", "bank.test").In("app") with { Claim = claim });
+        Assert.Equal(["default.millau.invalid", "default.millau.invalid"], [Shown("bank.test"), Shown("shop.test")]);
+        Assert.Contains(Warnings(), w => w.Contains("ALLOWED_HOSTS does not grant its name bank.test to the stack", StringComparison.Ordinal));
+        Apply(TestCertificate.For("*.test").In("app") with { Claim = claim });
+        Assert.Equal(["default.millau.invalid", "default.millau.invalid"], [Shown("bank.test"), Shown("shop.test")]);
+        Apply(TestCertificate.For("shop.test", "*.shop.test").In("app") with { Claim = claim });
+
+        Assert.Equal(["shop.test", "default.millau.invalid"], [Shown("www.shop.test"), Shown("bank.test")]);
+    }
+
+    [Fact]
     public void A_service_routed_for_a_host_lends_its_certificate_to_it_until_it_is_routed_no_more()
     {
         var pair = TestCertificate.For("other.test").In("app");

@@ -55,6 +55,18 @@ public class TrustedProxyTests
     }
 
     [Fact]
+    public async Task Several_lines_are_one_chain_and_doubles_with_underscores_are_none_of_it()
+    {
+        var seen = await SeenAsync(
+            Trust("127.0.0.0/8"), "X-Forwarded-For: 6.6.6.6, 7.7.7.7\r\nX_Forwarded_For: 5.5.5.5\r\nx-forwarded-for: 9.9.9.9\r\nX_Real_IP: 5.5.5.5\r\n");
+
+        Assert.Contains("\r\nX-Forwarded-For: 9.9.9.9, 127.0.0.1\r\n", seen);
+        Assert.Contains("\r\nX-Real-IP: 9.9.9.9\r\n", seen);
+        Assert.DoesNotContain("5.5.5.5", seen);
+        Assert.DoesNotContain("6.6.6.6", seen);
+    }
+
+    [Fact]
     public async Task A_scheme_that_is_none_is_not_believed()
     {
         Assert.Contains("\r\nX-Forwarded-Proto: http\r\n", await SeenAsync(Trust("127.0.0.0/8"), "X-Forwarded-Proto: gopher\r\n"));
@@ -108,6 +120,30 @@ public class TrustedProxyTests
 
         Assert.Equal(served, answer.EndsWith("\r\n\r\nok", StringComparison.Ordinal));
         Assert.Equal(served ? 1 : 0, instance.Connections);
+    }
+
+    [Theory]
+    [InlineData("127.0.0.0/8", true)]
+    [InlineData("10.0.0.0/8", false)]
+    public async Task On_the_port_with_TLS_the_header_stands_before_the_handshake(string trusted, bool served)
+    {
+        var seen = "";
+        await using var instance = ScriptedInstance.Answering(Ok, head => seen = head);
+        await using var proxy = await TestProxy.StartAsync(Trust(trusted, proxyProtocol: true), TestProxy.Service(instance.EndPoint));
+        await using var plain = await ScriptedConnection.ConnectAsync(proxy.TlsEndPoint);
+
+        await plain.SendAsync("PROXY TCP4 9.9.9.9 127.0.0.1 5000 443\r\n");
+        if (!served)
+        {
+            await Assert.ThrowsAnyAsync<Exception>(() => plain.BeginTlsAsync(new() { TargetHost = "a.test" }));
+            Assert.Equal(0, instance.Connections);
+            return;
+        }
+        await using var client = await plain.BeginTlsAsync(new() { TargetHost = "a.test" });
+        await client.SendAsync("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        Assert.EndsWith("\r\n\r\nok", await client.ReadResponseAsync());
+
+        Assert.Contains("\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n", seen);
     }
 
     [Fact]

@@ -1,6 +1,8 @@
 using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using Millau.Discovery;
+using Millau.Forwarding;
+using Millau.Tests.Wire.Http2;
 
 namespace Millau.Tests.Wire;
 
@@ -166,6 +168,38 @@ public class WalkTests
         // It counts as waiting just before its ten seconds begin.
         Assert.StartsWith("HTTP/1.1 503 Service Unavailable\r\n", await TestProxy.PassTimeAsync(time, answer));
         Assert.Contains("\r\nRetry-After: 5\r\n", await answer);
+    }
+
+    [Fact]
+    public async Task Beyond_a_thousand_requests_that_wait_for_a_service_the_answer_is_503_at_once_and_other_services_have_room()
+    {
+        // Time stands still: nobody's ten seconds are over.
+        await using var proxy = await TestProxy.StartAsync(
+            new FakeTimeProvider(), TestProxy.Service("app") with { IsStarting = true },
+            TestProxy.Service("other") with { Hosts = ["b.test"], IsStarting = true });
+        var clients = new List<Http2Client>();
+        for (var i = 0; i < 10; i++)
+        {
+            clients.Add(await Http2Client.ConnectAsync(proxy.TlsEndPoint));
+            for (var stream = 0; stream < Parking.MaxRequests / 10; stream++) await clients[i].OpenAsync(Http2Client.Request(), end: true);
+        }
+        await Eventually.TrueAsync(() => proxy.Proxy.WaitingRequests == Parking.MaxRequests);
+
+        var beyond = await proxy.GetAsync();
+        var other = proxy.GetAsync(host: "b.test");
+        await Eventually.TrueAsync(() => proxy.Proxy.WaitingRequests == Parking.MaxRequests + 1);
+        Assert.False(other.IsCompleted);
+        proxy.Apply(TestProxy.Service("app"), TestProxy.Service("other") with { Hosts = ["b.test"] });
+
+        Assert.StartsWith("HTTP/1.1 503 Service Unavailable\r\n", beyond);
+        Assert.Contains("\r\nRetry-After: 5\r\n", beyond);
+        Assert.StartsWith("HTTP/1.1 502 ", await other);
+        foreach (var client in clients)
+        {
+            for (var stream = 1; stream < 2 * Parking.MaxRequests / 10; stream += 2) Assert.Equal(502, (await client.AnswerAsync(stream)).Status);
+            await client.DisposeAsync();
+        }
+        Assert.Equal(0, proxy.Proxy.WaitingRequests);
     }
 
     [Fact]

@@ -71,6 +71,69 @@ public class Http2StreamTests
         await peer.Running.WaitAsync(ScriptedConnection.Deadline, TestContext.Current.CancellationToken);
     }
 
+    [Theory]
+    [InlineData("window widened by nothing")]
+    [InlineData("window too wide")]
+    [InlineData("more data than said")]
+    [InlineData("trailers that do not end")]
+    [InlineData("no request")]
+    [InlineData("too many fields")]
+    [InlineData("data behind the end")]
+    [InlineData("one stream too many")]
+    public async Task Whoever_makes_the_server_reset_on_and_on_is_cut_too(string fault)
+    {
+        await using var peer = new Http2Peer(
+            exchange => exchange.HasBody ? ReadAsync(exchange) : Answer(exchange), limits: new ClientLimits { Streams = fault == "one stream too many" ? 0 : 100 });
+
+        for (var i = 0; i < 1000; i++) Fail(2 * i + 1);
+        Assert.DoesNotContain(peer.Receive(), f => f.Type == Http2Frame.GoAway);
+        Fail(2001);
+
+        Assert.Equal(EnhanceYourCalm, peer.Receive().Single(f => f.Type == Http2Frame.GoAway).GoAway.Reason);
+        await peer.Running.WaitAsync(ScriptedConnection.Deadline, TestContext.Current.CancellationToken);
+
+        void Fail(int stream)
+        {
+            var post = Http2Client.Request("POST");
+            switch (fault)
+            {
+                case "window widened by nothing":
+                    peer.Send(Head(stream), Grant(stream, 0));
+                    break;
+                case "window too wide":
+                    peer.Send(Head(stream), Grant(stream, int.MaxValue));
+                    break;
+                case "more data than said":
+                    peer.Send(Head(stream, post.Add("content-length", "1"), end: false), Data(stream, 2));
+                    break;
+                case "trailers that do not end":
+                    peer.Send(Head(stream, post, end: false), Head(stream, new HeaderBlock().Add("x-a", "1"), end: false));
+                    break;
+                case "no request":
+                    peer.Send(Head(stream, new HeaderBlock().Add(":method", "GET")));
+                    break;
+                case "too many fields":
+                    var many = Http2Client.Request();
+                    for (var i = 0; i < 101; i++) many.Add("x-a", "1");
+                    peer.Send(Head(stream, many));
+                    break;
+                case "data behind the end":
+                    peer.Send(Head(stream));
+                    peer.Send(Data(stream, 1));
+                    break;
+                default:
+                    peer.Send(Head(stream));
+                    break;
+            }
+        }
+
+        static async ValueTask ReadAsync(Exchange exchange)
+        {
+            await exchange.Body.ReadAsync();
+            await Answer(exchange);
+        }
+    }
+
     [Fact]
     public async Task More_streams_than_may_be_open_are_refused_and_those_after_them_are_not()
     {
