@@ -149,13 +149,14 @@ public sealed partial class AccessLineTests : IDisposable
     {
         _request.UserAgent = "Mozilla/5.0 (X11; Linux x86_64) caf\u00c3\u00a9 \"quoted\"";
         using var log = new AccessLog(Enum.Parse<AccessLogFormat>(format), Stream.Null, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
-        // Code that is not optimized yet may box: it takes the compiler a moment to see that this is worth it.
+        // Code that is not optimized yet may box: it takes the compiler a moment to see that this is worth it, and longer while
+        // other tests are new to it.
         await Wire.Eventually.TrueAsync(() =>
         {
             var before = GC.GetAllocatedBytesForCurrentThread();
             for (var i = 0; i < 1000; i++) log.RequestEnded(_request.Context);
             return GC.GetAllocatedBytesForCurrentThread() == before;
-        });
+        }, patience: TimeSpan.FromMinutes(2));
     }
 
     public void Dispose() => _request.Dispose();
