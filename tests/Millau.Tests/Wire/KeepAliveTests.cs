@@ -84,10 +84,17 @@ public class KeepAliveTests
         await using var instance = new ScriptedInstance();
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service(instance.EndPoint));
         await using var one = await proxy.ConnectAsync();
-        await using var two = await proxy.ConnectAsync();
         await one.SendAsync(Get);
         var first = await instance.AcceptAsync();
         await first.ReadHeadAsync();
+        // Clients go to the event loops in turn, of which there is one for each processor, and each prefers connections of its own loop.
+        for (var i = 1; i < Environment.ProcessorCount; i++)
+        {
+            await using var other = await proxy.ConnectAsync();
+            await other.SendAsync("GET / HTTP/1.1\r\n\r\n");
+            Assert.StartsWith("HTTP/1.1 400", await other.ReadHeadAsync());
+        }
+        await using var two = await proxy.ConnectAsync();
         await two.SendAsync(Get);
         var second = await instance.AcceptAsync();
         await second.ReadHeadAsync();
