@@ -91,11 +91,12 @@ internal sealed class Forwarder(
 
                 // 3.
                 var triedLeftOut = state.TriedLeftOut;
+                string? service = null;
                 var instance = state.Again ?? InstanceSelector.Choose(
-                    walk, context.Tried, context.IsRepeatable, ref state.TriedLeftOut, out state.Group);
+                    walk, context.Tried, context.IsRepeatable, ref state.TriedLeftOut, out state.Group, out service);
                 if (instance is null)
                 {
-                    if (InstanceSelector.FindStarting(walk) is not { } service)
+                    if (service is null)
                     {
                         await GiveUpAsync(context, state.LastFailure).ConfigureAwait(false);
                         return;

@@ -16,14 +16,12 @@ internal static class InstanceSelector
     /// <param name="repeatable">The request may be sent again.</param>
     /// <param name="triedLeftOut">One that was left out had its attempt.</param>
     /// <param name="group">The group that it was chosen from; null if there is none.</param>
+    /// <param name="starting">If there is none: a service, in any group that matches, that has an instance on its way up; or null.</param>
     public static UpstreamInstance? Choose(
-        RouteWalk walk, List<UpstreamInstance> tried, bool repeatable, ref bool triedLeftOut, out UpstreamGroup? group)
+        RouteWalk walk, List<UpstreamInstance> tried, bool repeatable, ref bool triedLeftOut, out UpstreamGroup? group, out string? starting)
     {
-        for (var routes = walk; routes.Current is { } route; routes.MoveNext())
-        {
-            group = route.Group;
-            if (group.Pick(tried) is { } instance) return instance;
-        }
+        starting = null;
+        if (ChooseReady(walk, tried, out group) is { } ready) return ready;
         if (repeatable && ChooseClosing(walk, tried, out group) is { } closing) return closing;
         for (var routes = walk; !triedLeftOut && routes.Current is { } route; routes.MoveNext())
         {
@@ -33,11 +31,25 @@ internal static class InstanceSelector
             return instance;
         }
         group = null;
-        return repeatable || FindStarting(walk) is not null ? null : ChooseClosing(walk, tried, out group);
+        starting = FindStarting(walk);
+        if (starting is not null) return null;
+        // Race window: one that was on its way up when it was passed over has arrived since.
+        if (ChooseReady(walk, tried, out group) is { } arrived) return arrived;
+        return repeatable ? null : ChooseClosing(walk, tried, out group);
     }
 
-    /// <summary>The name of a service, in any group that matches, that has an instance on its way up; or null.</summary>
-    public static string? FindStarting(RouteWalk walk)
+    private static UpstreamInstance? ChooseReady(RouteWalk walk, List<UpstreamInstance> tried, out UpstreamGroup? group)
+    {
+        for (; walk.Current is { } route; walk.MoveNext())
+        {
+            group = route.Group;
+            if (group.Pick(tried) is { } instance) return instance;
+        }
+        group = null;
+        return null;
+    }
+
+    private static string? FindStarting(RouteWalk walk)
     {
         for (; walk.Current is { } route; walk.MoveNext())
             if (route.Group.IsStarting) return route.Group.Services[0].Name;

@@ -57,9 +57,9 @@ internal static class RequestTrial
 
         var triedLeftOut = false;
         var chosen = InstanceSelector.Choose(
-            walk, [], RetryRule.IsIdempotent(request.Method), ref triedLeftOut, out var group);
+            walk, [], RetryRule.IsIdempotent(request.Method), ref triedLeftOut, out var group, out var service);
         if (chosen is null)
-            return InstanceSelector.FindStarting(walk) is { } service
+            return service is not null
                 ? Report(TrialOutcomes.Waits, StatusCodes.Status503ServiceUnavailable,
                     $"It waits for {service}, which is starting, for 10 s at most; then 503 with Retry-After.", null, "")
                 : Report(TrialOutcomes.NoInstance, StatusCodes.Status502BadGateway, "502 No instance is available.", null, "");
