@@ -33,8 +33,8 @@ internal abstract class HttpConnection(ConnectionContext connection, HttpService
     protected ClientPeer Client { get; } = new(connection);
 
     /// <summary>
-    /// The client said with its last request that it sends no more, and all of that request was read: when the connection is over it can
-    /// be closed at once.
+    /// The client said with its last request, which had no body, that it sends no more: when the connection is over it can be closed at
+    /// once.
     /// </summary>
     public bool ClientIsDone { get; protected set; }
 

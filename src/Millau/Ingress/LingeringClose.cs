@@ -12,7 +12,8 @@ namespace Millau.Ingress;
 /// <param name="time">The clock.</param>
 /// <remarks>
 /// A flush of the transport has to be over only when the kernel has all of it. What was aborted is not held up; nor is a client that
-/// has ended its side already, or has said with its last request that it is the last: closing resets neither.
+/// has ended its side already, or has said that its last request is the last and was sent little: by then all of that is on its way,
+/// so that nothing could overtake it. With TLS the end is a message of its own, which is sent here.
 /// </remarks>
 internal sealed class LingeringClose(TimeProvider time)
 {
@@ -24,6 +25,9 @@ internal sealed class LingeringClose(TimeProvider time)
 
     // Nobody needs this much to hear of an answer; who sends more does not listen.
     private const long MostBytes = 8 * 1024 * 1024;
+
+    // What TCP sends at once, without hearing of the client (RFC 6928): ten segments.
+    private const long SentAtOnce = 14_600;
 
     private readonly CancellationTokenSource _stopping = new();
     private volatile bool _isEnding;
@@ -39,9 +43,10 @@ internal sealed class LingeringClose(TimeProvider time)
 
     /// <summary>Over when the connection can be closed.</summary>
     /// <param name="connection">Its requests are over.</param>
-    /// <param name="clientIsDone">The client said that it sends no more, and has sent all that it said.</param>
+    /// <param name="clientIsDone">The client said that it sends no more, and nothing was to come behind its last request.</param>
     public Task WaitAsync(ConnectionContext connection, bool clientIsDone) =>
-        IsOver(connection, clientIsDone && !_isEnding) || connection.Features.Get<IHalfClose>() is not { } transport
+        connection.Features.Get<IHalfClose>() is not { } transport
+            || IsOver(connection, clientIsDone && transport.SentBytes <= SentAtOnce && !_isEnding)
             ? Task.CompletedTask
             : LingerAsync(connection, transport);
 

@@ -88,6 +88,7 @@ internal sealed class RecordStream(IDuplexPipe pipes) : AsyncStream
     [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
     private async ValueTask<int> WaitAsync(Memory<byte> buffer, CancellationToken cancellation)
     {
+        _isInterrupted = false;
         await SendAsync(cancellation).ConfigureAwait(false);
         while (true)
         {

@@ -79,10 +79,11 @@ internal sealed class TlsPipeReader(SslStream tls, RecordStream records, PipeRea
             else
             {
                 var read = await carrier.ReadAsync(cancellation).ConfigureAwait(false);
-                records.Look(read);
                 ObjectDisposedException.ThrowIf(_completed, this);
+                // What has come is given before the cancel is told of: a request that is there is answered also when the server stops.
+                if (records.Look(read)) continue;
             }
-            if (TakeCancel()) return Result(cancelled: true);
+            if (!IsAnswerable && TakeCancel()) return Result(cancelled: true);
         }
         return Result(cancelled: false);
     }

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace Millau.Transport;
 
 /// <summary>
-/// One thread that waits for many sockets at once (epoll, edge-triggered) and runs what waits for them: from the readiness
+/// One thread that waits for many sockets at once (epoll) and runs what waits for them: from the readiness
 /// of a client's socket to the last byte sent to the instance, and back, on one thread without a hop.
 /// </summary>
 /// <remarks>
@@ -64,11 +64,10 @@ internal sealed class EventLoop : IDisposable
     /// <param name="events">Which, in the kernel's words.</param>
     public bool Add(Watched watched, int descriptor, uint events)
     {
-        int slot;
         lock (_lock)
         {
             if (_ended) return false;
-            if (!_freeSlots.TryPop(out slot)) slot = _usedSlots++;
+            if (!_freeSlots.TryPop(out var slot)) slot = _usedSlots++;
             if (slot == _watched.Length)
             {
                 var larger = new Watched?[slot * 2];
@@ -78,8 +77,9 @@ internal sealed class EventLoop : IDisposable
             watched.Slot = slot;
             watched.Ticket = (ulong)_added++ << 32 | (uint)slot;
             _watched[slot] = watched;
+            // Here, as all that uses the loop's own descriptors: once it has ended, their numbers are others'.
+            if (Native.Watch(_epoll, descriptor, events, watched.Ticket)) return true;
         }
-        if (Native.Watch(_epoll, descriptor, events, watched.Ticket)) return true;
         Remove(watched);
         return false;
     }
@@ -149,7 +149,10 @@ internal sealed class EventLoop : IDisposable
     {
         if (_stopping) return;
         _stopping = true;
-        Native.Signal(_wake);
+        lock (_lock)
+        {
+            if (!_ended) Native.Signal(_wake);
+        }
         if (!IsCurrent) _thread.Join();
     }
 

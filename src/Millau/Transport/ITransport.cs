@@ -29,4 +29,7 @@ internal interface IHalfClose
 {
     /// <summary>What was flushed still arrives. May be called when the connection has gone.</summary>
     public void ShutdownSend();
+
+    /// <summary>Bytes that were sent on the connection so far.</summary>
+    public long SentBytes { get; }
 }

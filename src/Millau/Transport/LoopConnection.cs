@@ -82,6 +82,8 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IHalfClos
 
     public void ShutdownSend() => _socket.ShutdownSend();
 
+    public long SentBytes => _socket.SentBytes;
+
     /// <summary>Cuts the connection with a reset, so that what was sent does not look whole.</summary>
     public override void Abort(ConnectionAbortedException abortReason)
     {
@@ -121,7 +123,7 @@ internal sealed class LoopConnection : ConnectionContext, IDuplexPipe, IHalfClos
         service.Execute();
     }
 
-    private sealed class ClientSocket(int descriptor, EventLoop loop, LoopConnection owner) : LoopSocket(descriptor, loop)
+    private sealed class ClientSocket(int number, EventLoop loop, LoopConnection owner) : LoopSocket(number, loop)
     {
         public IPEndPoint? LocalEndPoint
         {

@@ -8,11 +8,12 @@ namespace Millau.Transport;
 /// <summary>
 /// A socket that is listened on, on all event loops: the kernel wakes one of them that waits. Whichever accepts a connection, the
 /// connections go to the loops in turn, because a loop that is never busy would get all of them, and clients stay long. One socket,
-/// because the kernel refuses a port that is taken, no connection waits on a loop that is busy, and it can be drained.
+/// because the kernel refuses a port that is taken, no connection waits to be accepted by a loop that is busy, and it can be drained.
 /// </summary>
 internal sealed class LoopPort : IAccepting
 {
-    // Without a descriptor left, asking again at once would only burn the processor; clients wait in the backlog.
+    // Without a descriptor left, or where the kernel refuses for good, asking again at once would only burn the processor; clients wait
+    // in the backlog.
     private static readonly TimeSpan PauseWhenFull = TimeSpan.FromMilliseconds(100);
 
     private readonly Socket _socket;
@@ -69,8 +70,7 @@ internal sealed class LoopPort : IAccepting
             if (_accepted(connection) is { } service) connection.Start(service);
             return true;
         }
-        // Another reason is one client's: it went while it waited.
-        return error != SocketError.WouldBlock && !NativeSocket.IsExhausted(error);
+        return error == SocketError.ConnectionAborted;
     }
 
     private void SayFull(SocketError error)
@@ -117,7 +117,7 @@ internal sealed class LoopPort : IAccepting
                 if (_ended) return;
                 var error = SocketError.Success;
                 for (var left = Math.Min(loop.TurnSize, Most); left > 0 && port.TryAccept(number, out error);) left--;
-                if (!NativeSocket.IsExhausted(error)) return;
+                if (error is SocketError.Success or SocketError.WouldBlock or SocketError.ConnectionAborted) return;
                 port.SayFull(error);
                 loop.Remove(this, number);
                 _pause ??= new Timer(static watch => ((Watch)watch!).Resume(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);

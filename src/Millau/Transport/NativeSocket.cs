@@ -11,9 +11,9 @@ namespace Millau.Transport;
 /// </summary>
 internal static unsafe partial class NativeSocket
 {
-    private const int EPERM = 1, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, ENFILE = 23, EMFILE = 24, EADDRINUSE = 98,
-        EADDRNOTAVAIL = 99, ENETDOWN = 100, ENETUNREACH = 101, ECONNABORTED = 103, ECONNRESET = 104, ENOBUFS = 105, ENOTCONN = 107,
-        ETIMEDOUT = 110, ECONNREFUSED = 111, EHOSTUNREACH = 113, EINPROGRESS = 115;
+    private const int EPERM = 1, EINTR = 4, EAGAIN = 11, ENOMEM = 12, EACCES = 13, ENFILE = 23, EMFILE = 24, ENONET = 64, EPROTO = 71,
+        ENOPROTOOPT = 92, EOPNOTSUPP = 95, EADDRINUSE = 98, EADDRNOTAVAIL = 99, ENETDOWN = 100, ENETUNREACH = 101, ECONNABORTED = 103, ECONNRESET = 104, ENOBUFS = 105, ENOTCONN = 107,
+        ETIMEDOUT = 110, ECONNREFUSED = 111, EHOSTDOWN = 112, EHOSTUNREACH = 113, EINPROGRESS = 115;
 
     private const ushort InterNetwork = 2, InterNetworkV6 = 10;
     private const int Stream = 1, NonBlockingCloseOnExec = 0x80800;
@@ -38,8 +38,8 @@ internal static unsafe partial class NativeSocket
     }
 
     /// <summary>
-    /// Takes the connection that has waited longest: success; <see cref="SocketError.WouldBlock"/> if there is none; or another reason,
-    /// which is that connection's alone unless <see cref="IsExhausted"/>.
+    /// Takes the connection that has waited longest: success; <see cref="SocketError.WouldBlock"/> if there is none;
+    /// <see cref="SocketError.ConnectionAborted"/> if that one went while it waited; or another reason, for which no other fares better.
     /// </summary>
     /// <param name="listening">Its options, such as to send at once, are those of the connection too.</param>
     /// <param name="descriptor">The caller's to close.</param>
@@ -54,12 +54,17 @@ internal static unsafe partial class NativeSocket
             peer = descriptor < 0 ? null : ToEndPoint(new ReadOnlySpan<byte>(address, (int)Math.Min(length, AddressSize)));
             if (descriptor >= 0) return SocketError.Success;
             var error = Marshal.GetLastSystemError();
-            if (error != EINTR) return error == EAGAIN ? SocketError.WouldBlock : ToSocketError(error);
+            if (error == EINTR) continue;
+            return error switch
+            {
+                EAGAIN => SocketError.WouldBlock,
+                // What Linux tells of the connection itself: accept(2), "Error handling".
+                ECONNABORTED or ECONNRESET or EPROTO or ENOPROTOOPT or EOPNOTSUPP or ENONET or EHOSTDOWN or EHOSTUNREACH or ENETDOWN
+                    or ENETUNREACH or ETIMEDOUT => SocketError.ConnectionAborted,
+                _ => ToSocketError(error),
+            };
         }
     }
-
-    /// <summary>There is no descriptor or memory left; others fare no better.</summary>
-    public static bool IsExhausted(SocketError error) => error is SocketError.TooManyOpenSockets or SocketError.NoBufferSpaceAvailable;
 
     /// <summary>The own address and port; null if they are not to be had.</summary>
     public static IPEndPoint? LocalEndPoint(int descriptor)

@@ -70,7 +70,7 @@ internal sealed class LoopStream : SocketStream
 
     public override void Dispose() => _link.Close(reset: false);
 
-    private sealed class Link(int descriptor, EventLoop loop, LoopStream owner) : LoopSocket(descriptor, loop)
+    private sealed class Link(int number, EventLoop loop, LoopStream owner) : LoopSocket(number, loop)
     {
         /// <summary>Begins to connect. The socket must not be watched yet: unconnected, it would look hung up.</summary>
         public SocketError Connect(EndPoint endPoint)

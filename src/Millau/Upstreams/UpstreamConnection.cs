@@ -39,7 +39,7 @@ internal sealed class UpstreamConnection : IDisposable
     private readonly InstanceTls? _tls;
     private readonly UpstreamTls? _tlsOptions;
     private UpstreamStream _stream;
-    private byte[] _buffer = BufferPool.Shared.Rent(MinBuffer);
+    private byte[] _buffer;
     private int _start;
     private int _end;
     private int _state = Active;
@@ -60,6 +60,7 @@ internal sealed class UpstreamConnection : IDisposable
         _tlsOptions = _tls?.Current;
         _plain = SocketStream.Create(instance.EndPoint.AddressFamily, loop, _tls is null ? OnReceived : null);
         _stream = _plain;
+        _buffer = BufferPool.Shared.Rent(MinBuffer);
         heartbeat.Add(this);
     }
 

@@ -228,7 +228,8 @@ internal sealed class Http1Connection : HttpConnection
         }
         var goesOn = await FlushAsync().ConfigureAwait(false) && _exchange.KeepsAlive && !_closeRequested
             && (_exchange.RequestBody.IsAtEnd || await ReadOverBodyAsync().ConfigureAwait(false));
-        ClientIsDone = _exchange.IsLast && _exchange.RequestBody is { IsAtEnd: true, IsWaitedFor: false };
+        // Behind a body some clients send a line end that belongs to nothing (RFC 9112 section 2.2).
+        ClientIsDone = _exchange is { IsLast: true, HasBody: false };
         _exchange.End();
         return goesOn;
     }

@@ -14,8 +14,9 @@ namespace Millau.Ingress.Http2;
 /// </remarks>
 internal sealed class Http2Output
 {
-    // Data handed to the transport at once. It is what one flush holds in buffers beside those of the streams.
-    private const int MostAtOnce = 64 * 1024;
+    // Handed to the transport at once: what one flush holds in buffers beside those of the streams. With what TLS adds to its records it
+    // still fits into one block of the transport's, and so it is encrypted by the flush, and not before, which is behind the gate.
+    private const int MostAtOnce = 63 * 1024;
 
     // Flushes in a row; then others have a turn.
     private const int MostInTurn = 16;
@@ -193,7 +194,7 @@ internal sealed class Http2Output
             _state = State.Sending;
             _inFlush = _pending.MoveTo(_writer);
             // What ends a body stands behind all data of this turn, which is as good as right behind those of its own stream.
-            _inFlush += _turns.Take(_writer, MostAtOnce) + _pending.MoveTo(_writer);
+            _inFlush += _turns.Take(_writer, Math.Max(MostAtOnce - _inFlush, FrameHeader.DefaultMaxLength)) + _pending.MoveTo(_writer);
             TellRoom();
             if (_inFlush > 0) return true;
             Rest();

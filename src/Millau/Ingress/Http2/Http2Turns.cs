@@ -12,6 +12,9 @@ internal sealed class Http2Turns(Http2Connection connection, Http2Pending pendin
     // Every client takes as much (RFC 9113 section 4.2), and larger ones would make the others wait.
     private const int MostInFrame = FrameHeader.DefaultMaxLength;
 
+    // Less room than this at the end of a turn is not worth a frame.
+    private const int LeastRoom = 1024;
+
     // More of them can only be streams that are over: there are never so many open.
     private const int MostStarved = 1024;
 
@@ -73,14 +76,14 @@ internal sealed class Http2Turns(Http2Connection connection, Http2Pending pendin
         return true;
     }
 
-    /// <summary>Gives frames to a writer, up to about so many bytes; returns how many it were.</summary>
+    /// <summary>Gives frames to a writer, up to so many bytes; returns how many it were.</summary>
     public int Take(PipeWriter writer, int most)
     {
         var taken = 0;
-        while (taken < most && _ready.TryDequeue(out var exchange))
+        while (most - taken >= LeastRoom && _ready.TryDequeue(out var exchange))
         {
             exchange.IsQueued = false;
-            if (exchange.IsSending) taken += Take(exchange, writer);
+            if (exchange.IsSending) taken += Take(exchange, writer, most - taken - FrameHeader.Size);
             connection.Streams.Release(exchange);
         }
         return taken;
@@ -111,11 +114,11 @@ internal sealed class Http2Turns(Http2Connection connection, Http2Pending pendin
         _ready.Enqueue(exchange);
     }
 
-    // The next frame of a stream; returns its bytes.
-    private int Take(Http2Exchange exchange, PipeWriter writer)
+    // The next frame of a stream, with at most so much in it; returns its bytes.
+    private int Take(Http2Exchange exchange, PipeWriter writer, int room)
     {
         var unsent = exchange.Unsent.Length;
-        var count = Math.Min(Math.Min(unsent, MostInFrame), Math.Max(0, Math.Min(exchange.Window.Available, _window.Available)));
+        var count = Math.Min(Math.Min(unsent, Math.Min(MostInFrame, room)), Math.Max(0, Math.Min(exchange.Window.Available, _window.Available)));
         if (count == 0 && unsent > 0)
         {
             Wait(exchange, unsent);
