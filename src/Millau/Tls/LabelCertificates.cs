@@ -50,6 +50,7 @@ internal sealed class LabelCertificates(SecretFiles secrets, TimeProvider time, 
     {
         var label = entry.Label!;
         var before = (entry.Certificate, entry.Problem);
+        if (label.Claim != entry.Claim) TakeClaim(entry, label.Claim);
         if (!SecretFiles.IsSecret(label.Key) && !entry.SaidKeyInLabel)
         {
             entry.SaidKeyInLabel = true;
@@ -65,6 +66,17 @@ internal sealed class LabelCertificates(SecretFiles secrets, TimeProvider time, 
         return before != (entry.Certificate, entry.Problem);
     }
 
+    /// <summary>Another stack has the service, or another rule its stack: the pair is to be loaded anew, and what is in force need not stay.</summary>
+    private static void TakeClaim(Entry entry, HostClaim? claim)
+    {
+        entry.Claim = claim;
+        entry.CertificateText = entry.KeyText = null;
+        if (entry.Certificate is { } inForce && RefusedName(inForce, claim) is not null) entry.Certificate = null;
+    }
+
+    private static string? RefusedName(TlsCertificate certificate, HostClaim? claim) =>
+        claim is { } limits ? certificate.Names.FirstOrDefault(n => !limits.Permits(n)) : null;
+
     private void Load(Entry entry, string certificate, string key)
     {
         (entry.CertificateText, entry.KeyText) = (certificate, key);
@@ -74,7 +86,7 @@ internal sealed class LabelCertificates(SecretFiles secrets, TimeProvider time, 
             entry.PairProblem = problem;
             return;
         }
-        if (entry.Label!.Claim is { } claim && loaded!.Names.FirstOrDefault(n => !claim.Permits(n)) is { } refused)
+        if (RefusedName(loaded!, entry.Claim) is { } refused)
         {
             entry.PairProblem = $"millau.cert: ALLOWED_HOSTS does not grant its name {refused} to the stack";
             return;
@@ -123,8 +135,16 @@ internal sealed class LabelCertificates(SecretFiles secrets, TimeProvider time, 
         public string Problem { get; set; } = "";
 
         internal ServiceCertificate? Label { get; set; }
-        internal string CertificateText { get; set; } = "";
-        internal string KeyText { get; set; } = "";
+
+        /// <summary>What the certificate in force was checked against.</summary>
+        internal HostClaim? Claim { get; set; }
+
+        /// <summary>Of the pair that was loaded last; null if that is to be done anew.</summary>
+        internal string? CertificateText { get; set; }
+
+        /// <inheritdoc cref="CertificateText"/>
+        internal string? KeyText { get; set; }
+
         internal string PairProblem { get; set; } = "";
         internal string SaidProblem { get; set; } = "";
         internal bool SaidKeyInLabel { get; set; }

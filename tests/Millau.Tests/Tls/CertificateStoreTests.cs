@@ -10,6 +10,8 @@ namespace Millau.Tests.Tls;
 /// <summary>What becomes of labels and secrets: which certificate is in force, and what is said.</summary>
 public sealed class CertificateStoreTests : IDisposable
 {
+    private static readonly HostClaims Rules = ParseRules();
+
     private readonly DirectoryInfo _secrets = Directory.CreateTempSubdirectory("millau-secrets-");
     private readonly FakeTimeProvider _time = new(TestCertificate.Now);
     private readonly RecordedLog _log = new();
@@ -40,6 +42,69 @@ public sealed class CertificateStoreTests : IDisposable
         Apply(TestCertificate.For("shop.test", "*.shop.test").In("app") with { Claim = claim });
 
         Assert.Equal(["shop.test", "default.millau.invalid"], [Shown("www.shop.test"), Shown("bank.test")]);
+    }
+
+    [Fact]
+    public void A_certificate_is_shown_no_more_once_another_stack_has_its_service_that_may_not_claim_it()
+    {
+        var certificate = TestCertificate.For("bank.test").In("app");
+
+        Apply(certificate with { Claim = Bank });
+        Assert.Equal("bank.test", Shown("bank.test"));
+        Apply(certificate with { Claim = Shop });
+
+        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+        Assert.Contains("does not grant its name bank.test to the stack", _store.Status[0].Problem);
+        Assert.Contains("result=\"not used\"", Warnings()[^1]);
+    }
+
+    [Fact]
+    public void A_certificate_that_was_refused_is_shown_once_a_stack_has_its_service_that_may_claim_it()
+    {
+        var certificate = TestCertificate.For("bank.test").In("app");
+
+        Apply(certificate with { Claim = Shop });
+        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+        Apply(certificate with { Claim = Bank });
+
+        Assert.Equal("bank.test", Shown("bank.test"));
+        Assert.Equal("", _store.Status[0].Problem);
+    }
+
+    [Fact]
+    public void A_certificate_that_is_refused_leaves_none_in_force_that_only_the_former_stack_may_claim()
+    {
+        Apply(TestCertificate.For("bank.test").In("app") with { Claim = Bank });
+        Apply(TestCertificate.For("shop.test", "bank.test").In("app") with { Claim = Shop });
+
+        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+    }
+
+    [Fact]
+    public void A_certificate_goes_with_its_stack_though_its_problem_stays()
+    {
+        Write("cert", TestCertificate.For("bank.test"));
+        var certificate = new ServiceCertificate("app", "secret:cert.pem", "secret:cert.key");
+        Apply(certificate with { Claim = Bank });
+        File.Delete(Path.Combine(_secrets.FullName, "cert.key"));
+        _time.Advance(CertificateStore.WatchPeriod);
+        Assert.Equal("bank.test", Shown("bank.test"));
+
+        Apply(certificate with { Claim = Shop });
+
+        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+    }
+
+    [Fact]
+    public void The_last_good_certificate_stays_if_the_new_stack_may_claim_it_as_well()
+    {
+        var certificate = TestCertificate.For("shop.test").In("app");
+        Apply(certificate with { Claim = Shop });
+
+        Apply(certificate with { Claim = new HostClaim(Rules, "outlet"), Key = Label("words") });
+
+        Assert.Equal("shop.test", Shown("shop.test"));
+        Assert.Contains("result=\"last good one stays\"", Warnings()[^1]);
     }
 
     [Fact]
@@ -250,6 +315,16 @@ public sealed class CertificateStoreTests : IDisposable
     {
         _store.Dispose();
         _secrets.Delete(recursive: true);
+    }
+
+    private static HostClaim Bank => new(Rules, "bank");
+
+    private static HostClaim Shop => new(Rules, "shop");
+
+    private static HostClaims ParseRules()
+    {
+        Assert.True(HostClaims.TryParse("bank=bank.test; shop=shop.test; outlet=shop.test", out var rules));
+        return rules;
     }
 
     private static string Label(string text) => TestCertificate.Base64(text);
