@@ -3,8 +3,9 @@ using Millau.Transport;
 namespace Millau.Upstreams;
 
 /// <summary>
-/// The idle connections to one instance, last in, first out: the busy ones stay warm and the others age out. A client gets one of its
-/// own event loop if there is one, so that its request stays on one thread.
+/// The idle connections to one instance. A client gets one of its own event loop if there is one, so that its request stays on one
+/// thread; else one of the first loop that has any. Within a loop it is last in, first out: the busy ones stay warm and the others
+/// age out.
 /// </summary>
 internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
 {
@@ -22,11 +23,16 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     {
         get
         {
-            lock (_lock) return _idle.Sum(static list => list?.Count ?? 0);
+            var count = 0;
+            lock (_lock)
+            {
+                foreach (var list in _idle) count += list?.Count ?? 0;
+            }
+            return count;
         }
     }
 
-    /// <summary>Takes the connection that was used last. The caller owns it from then on.</summary>
+    /// <summary>Takes a connection, of those of its loop the one that was used last. The caller owns it from then on.</summary>
     /// <param name="loop">One of this loop is preferred: with any other, request and answer change threads.</param>
     public UpstreamConnection? TryRent(EventLoop? loop)
     {

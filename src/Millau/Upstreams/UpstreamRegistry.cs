@@ -15,15 +15,19 @@ namespace Millau.Upstreams;
 internal sealed class UpstreamRegistry(
     UpstreamHeartbeat heartbeat, InstanceProbe probe, Availability availability, TlsMaterials tls, TimeProvider time, ILogger logger)
 {
-    private readonly Dictionary<string, KnownService> _known = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Taken> _taken = new(StringComparer.Ordinal);
     private readonly Dictionary<(string Id, IPEndPoint EndPoint), KnownInstance> _instances = [];
     private int _round;
 
     // Never changed once it is here: a new catalog makes a new one.
     private volatile UpstreamService[] _services = [];
 
-    private sealed record KnownService(Service Asked, UpstreamService Upstream)
+    private sealed class Taken(Service asked, UpstreamService upstream)
     {
+        public Service Asked => asked;
+
+        public UpstreamService Upstream => upstream;
+
         /// <summary>The latest catalog that had it.</summary>
         public int Round { get; set; }
     }
@@ -57,21 +61,21 @@ internal sealed class UpstreamRegistry(
         for (var i = 0; i < services.Length; i++)
         {
             var service = catalog.Services[i];
-            if (_known.TryGetValue(service.Name, out var known))
+            if (_taken.TryGetValue(service.Name, out var taken))
             {
-                known.Round = _round;
-                services[i] = known.Upstream;
-                if (ReferenceEquals(known.Asked, service)) continue;
-                Leave(known.Asked, changed, left);
+                taken.Round = _round;
+                services[i] = taken.Upstream;
+                if (ReferenceEquals(taken.Asked, service)) continue;
+                Leave(taken.Asked, changed, left);
             }
             changed.Add(service);
             anew.Add(i);
         }
-        foreach (var (name, known) in _known)
+        foreach (var (name, taken) in _taken)
         {
-            if (known.Round == _round) continue;
-            Leave(known.Asked, changed, left);
-            _known.Remove(name);
+            if (taken.Round == _round) continue;
+            Leave(taken.Asked, changed, left);
+            _taken.Remove(name);
         }
         // Only now: an instance may have gone from one service to another.
         var fresh = new List<UpstreamInstance>();
@@ -79,7 +83,7 @@ internal sealed class UpstreamRegistry(
         {
             var service = catalog.Services[i];
             services[i] = Take(service, services[i]?.Retries ?? new RetryBudget(time), left, fresh);
-            _known[service.Name] = new KnownService(service, services[i]) { Round = _round };
+            _taken[service.Name] = new Taken(service, services[i]) { Round = _round };
         }
         var gone = new List<UpstreamInstance>();
         foreach (var key in left)
