@@ -5,13 +5,15 @@ using System.Text;
 namespace Millau.Telemetry.Metrics;
 
 /// <summary>
-/// The rows of a gauge whose labels come and go, as a service's state does: written as text when somebody asks, so that nothing is
-/// kept of them in between, however many services there are. One thread at a time.
+/// The rows of a gauge whose labels come and go, as a service's state does: written as text when somebody asks, so that no row
+/// is kept in between, however many services there are; only room for about as many. One thread at a time.
 /// </summary>
 internal sealed class GaugeRows(string name, string help, string[] labels)
 {
+    private const int SmallRoom = 4096;
+
     // Its room is kept for the next time.
-    private readonly ArrayBufferWriter<byte> _text = new();
+    private ArrayBufferWriter<byte> _text = new();
 
     /// <summary>Adds a row. The same labels come once in a scrape at most.</summary>
     /// <param name="values">One for each label.</param>
@@ -47,7 +49,9 @@ internal sealed class GaugeRows(string name, string help, string[] labels)
     public void MoveTo(Stream text)
     {
         text.Write(_text.WrittenSpan);
-        _text.ResetWrittenCount();
+        // Many services may have been here that are not any more.
+        if (_text.Capacity > 4 * Math.Max(_text.WrittenCount, SmallRoom)) _text = new ArrayBufferWriter<byte>();
+        else _text.ResetWrittenCount();
     }
 
     private void Write(ReadOnlySpan<char> text) => Encoding.UTF8.GetBytes(text, _text);
