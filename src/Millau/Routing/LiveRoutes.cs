@@ -13,6 +13,9 @@ internal sealed class LiveRoutes(UpstreamRegistry upstreams)
     private volatile RouteTable _table = RouteTable.Empty;
     private volatile RoutesSnapshot _snapshot = RoutesSnapshot.Empty;
 
+    // What the next changes are changes of. None after a failure, which may have lost some: then all is made anew.
+    private RouteTable? _last = RouteTable.Empty;
+
     public RouteTable Table => _table;
 
     /// <summary>What the table was made of, for people. Requests do not read it.</summary>
@@ -24,8 +27,13 @@ internal sealed class LiveRoutes(UpstreamRegistry upstreams)
     /// </summary>
     public void Apply(ServiceCatalog catalog)
     {
+        var last = _last;
+        _last = null;
         var update = upstreams.Take(catalog);
-        _table = RouteTableBuilder.Build(_table, update.Changed, catalog, update.Services);
+        var table = last is null
+            ? RouteTableBuilder.Build(catalog, update.Services)
+            : RouteTableBuilder.Build(last, update.Changed, catalog, update.Services);
+        _table = _last = table;
         _snapshot = new RoutesSnapshot(catalog, update.Services);
         upstreams.Finish(update);
     }

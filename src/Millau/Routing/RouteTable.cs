@@ -9,14 +9,14 @@ namespace Millau.Routing;
 /// </summary>
 internal sealed class RouteTable
 {
-    public static readonly RouteTable Empty = new(new(StringComparer.OrdinalIgnoreCase));
+    public static readonly RouteTable Empty = new(new(StringComparer.OrdinalIgnoreCase), last: null);
 
     private readonly Dictionary<string, HostRoutes> _hosts;
     private readonly Dictionary<string, HostRoutes>.AlternateLookup<ReadOnlySpan<char>> _byName;
     private readonly HostRoutes? _anyHost;
 
-    /// <summary>Of the hosts that have authorities of their own.</summary>
-    private readonly Dictionary<HostRoutes, ClientDemand> _demands = [];
+    /// <summary>By <see cref="HostRoutes.Name"/>, of the hosts that have authorities of their own.</summary>
+    private readonly Dictionary<string, ClientDemand> _demands = new(StringComparer.Ordinal);
 
     // No name with more labels or characters is configured, so none is looked for: this bounds the look-ups that a
     // request can cause, however many labels its host has.
@@ -26,7 +26,8 @@ internal sealed class RouteTable
     /// <param name="hosts">
     /// Each by its name, <c>*</c> too; made with <see cref="StringComparer.OrdinalIgnoreCase"/>, not changed any more.
     /// </param>
-    internal RouteTable(Dictionary<string, HostRoutes> hosts)
+    /// <param name="last">The table so far, whose demands stay the same objects where they demand the same.</param>
+    internal RouteTable(Dictionary<string, HostRoutes> hosts, RouteTable? last)
     {
         _hosts = hosts;
         _byName = hosts.GetAlternateLookup<ReadOnlySpan<char>>();
@@ -41,7 +42,7 @@ internal sealed class RouteTable
         }
         // A parent has fewer characters than its child, and * has no parent: so a parent's demand is known before.
         foreach (var host in demanding.OrderBy(h => ReferenceEquals(h, _anyHost) ? 0 : h.Name.Length))
-            _demands.Add(host, host.DemandWith(FindDemand(FindParent(host))));
+            _demands.Add(host.Name, Demand(host, last?._demands.GetValueOrDefault(host.Name)));
     }
 
     /// <summary>Ordered by host, then path; put together anew each time, for people.</summary>
@@ -73,11 +74,21 @@ internal sealed class RouteTable
         return FindLongest(dot < 0 ? [] : host.Name.AsSpan(dot + 1));
     }
 
+    /// <summary>
+    /// What a host and its parents ask for: the former demand if that asks for the same, as what handshakes prepared is kept with it.
+    /// </summary>
+    private ClientDemand Demand(HostRoutes host, ClientDemand? former)
+    {
+        ImmutableArray<ClientAuthority> all = FindDemand(FindParent(host)) is { } inherited
+            ? [.. host.Authorities.Union(inherited.Authorities)] : host.Authorities;
+        return former is not null && former.Authorities.AsSpan().SequenceEqual(all.AsSpan()) ? former : new ClientDemand(all);
+    }
+
     private ClientDemand? FindDemand(HostRoutes? host)
     {
         for (; host is not null; host = FindParent(host))
         {
-            if (_demands.TryGetValue(host, out var demand))
+            if (_demands.TryGetValue(host.Name, out var demand))
                 return demand;
         }
 
@@ -112,29 +123,17 @@ internal sealed class RouteTable
     }
 }
 
-/// <summary>The routes of one configured host. Compared by identity: tables share it for as long as its services stay the same.</summary>
+/// <summary>The routes of one configured host. Immutable: tables share it for as long as its services stay the same.</summary>
 /// <param name="name">Normal form, or <c>*</c>.</param>
 /// <param name="paths">Its routes by path.</param>
 /// <param name="authorities">The CAs of its own services that their clients need a certificate of.</param>
 internal sealed class HostRoutes(string name, PathTree paths, ImmutableArray<ClientAuthority> authorities)
 {
-    private ClientDemand? _demand;
-
     public string Name => name;
 
     public PathTree Paths => paths;
 
     public ImmutableArray<ClientAuthority> Authorities => authorities;
-
-    /// <summary>
-    /// What its clients are asked for, if those of its parent are asked for <paramref name="inherited"/>. The same object as in the
-    /// last table if it asks for the same: what handshakes prepared is kept with it. One caller at a time.
-    /// </summary>
-    public ClientDemand DemandWith(ClientDemand? inherited)
-    {
-        ImmutableArray<ClientAuthority> all = inherited is null ? authorities : [.. authorities.Union(inherited.Authorities)];
-        return _demand is { } demand && demand.Authorities.AsSpan().SequenceEqual(all.AsSpan()) ? demand : _demand = new ClientDemand(all);
-    }
 }
 
 /// <summary>

@@ -54,7 +54,7 @@ internal static class RouteTableBuilder
             if (byPath.Count > 0) hosts[host] = BuildHost(host, byPath);
             else hosts.Remove(host);
         }
-        return new RouteTable(hosts);
+        return new RouteTable(hosts, last);
     }
 
     private static HostRoutes BuildHost(string host, Dictionary<string, List<UpstreamService>> byPath)
