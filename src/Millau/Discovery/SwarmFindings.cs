@@ -30,9 +30,9 @@ internal sealed class SwarmFindings
     {
         if (IsCurrent(source, containers, out var finding))
             return finding.Found;
-        var found = Make(source, containers);
-        _findings[source.Id] = new Finding(source, found, [.. found.Instances.Select(i => containers.Find(i.ContainerId))]);
-        return found;
+        finding = Make(source, containers);
+        _findings[source.Id] = finding;
+        return finding.Found;
     }
 
     /// <summary>Forgets all others.</summary>
@@ -59,11 +59,11 @@ internal sealed class SwarmFindings
         return true;
     }
 
-    private static FoundService Make(in Source source, ContainerWatcher containers)
+    private static Finding Make(in Source source, ContainerWatcher containers)
     {
         var (service, tasks, isRemoved) = (source.Service, source.Tasks, source.IsRemoved);
         var instances = SwarmModel.Instances(service, tasks, isRemoved, containers.AddressesOf);
-        return new FoundService
+        var found = new FoundService
         {
             Origin = ServiceOrigin.Swarm,
             Name = SwarmModel.NameOf(service),
@@ -77,5 +77,6 @@ internal sealed class SwarmFindings
             ExposedPorts = [.. instances.SelectMany(i => containers.PortsOf(i.ContainerId))
                 .Concat(SwarmModel.TargetPorts(service)).Distinct().Order()],
         };
+        return new Finding(source, found, [.. instances.Select(i => containers.Find(i.ContainerId))]);
     }
 }

@@ -149,6 +149,8 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
         else if (read.Services is not null || read.Tasks is not null)
             _state.OnRead();
 
+        if (HasChanged)
+            _findings.Keep(id => _services.ContainsKey(id) || _draining.ContainsKey(id));
         var cost = read.Cost + Stopwatch.GetElapsedTime(begun);
         if (read.IsAll || read.Fault is not null)
             _allDue = Min(_allDue, _state.NextAll(took, cost, now));
@@ -188,7 +190,6 @@ internal sealed class SwarmWatcher(EngineClient engine, DiscoveryTiming timing, 
             yield return ToService(id, service, false, containers, now);
         foreach (var (id, (service, _)) in _draining)
             yield return ToService(id, service, true, containers, now);
-        _findings.Keep(id => _services.ContainsKey(id) || _draining.ContainsKey(id));
     }
 
     /// <summary>Those of a service's ports that it publishes through the mesh, as seen from outside.</summary>
