@@ -17,7 +17,11 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
     private readonly Dictionary<(ServiceOrigin Origin, string Name), KnownService> _known = [];
     private readonly StopClock _stops = new(options.Timing.StopNotice);
     private Reach? _reach;
-    private ServiceCatalog? _last;
+    private InstanceSight[] _sights = [];
+
+    // Since the last catalog. Kept until there is a next one: a round that fails halfway must not hide what it has found.
+    private bool _isChanged = true;
+    private bool _hasBuilt;
 
     /// <summary>When the catalog will change though nothing else does; null if it will not.</summary>
     public TimeSpan? NextChange => _stops.NextEnd;
@@ -33,24 +37,25 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         foreach (var service in found)
             Find(service);
         _stops.BeginRound();
-        var isChanged = _last is null;
         foreach (var (key, known) in _known)
         {
             if (known.Now is { } service)
                 Look(service, known, reach, news, now);
             else
-                isChanged |= Miss(key, known, now);
+                Miss(key, known, now);
         }
         _stops.EndRound();
         _reach = reach;
         foreach (var (key, known) in _known)
-            isChanged |= known.Publish(CatalogName(key));
-        if (!isChanged)
+            _isChanged |= known.Publish(CatalogName(key));
+        if (!_isChanged)
             return null;
         var catalog = Assemble();
-        if (_last is null)
+        if (!_hasBuilt)
             Log.ServicesFound(log, catalog.Seen.Length, catalog.Services.Length);
-        return _last = catalog;
+        _hasBuilt = true;
+        _isChanged = false;
+        return catalog;
     }
 
     /// <summary>
@@ -94,34 +99,55 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
     /// <summary>Takes a service in, if anything of it is not as it was when it was last taken in.</summary>
     private void Look(FoundService found, KnownService known, Reach reach, ContainerNews news, TimeSpan now)
     {
-        var isSame = ReferenceEquals(found, known.Taken) && ReferenceEquals(reach, _reach);
-        isSame &= known.Sights.Length == found.Instances.Length;
-        // To the end: who is to stop is watched from here.
-        for (var i = 0; i < found.Instances.Length; i++)
-            isSame = SightOf(found, i, news, now) == (i < known.Sights.Length ? known.Sights[i] : default) && isSame;
-        if (isSame)
+        var isNew = !ReferenceEquals(found, known.Taken);
+        if (isNew)
+            known.HasLabels = HasMillauLabels(found);
+        var sights = Watch(found, known.HasLabels, news, now);
+        if (!isNew && ReferenceEquals(reach, _reach) && sights.SequenceEqual(known.Sights.AsSpan()))
             return;
-        known.Sights = [.. Enumerable.Range(0, found.Instances.Length).Select(i => SightOf(found, i, news, now))];
-        known.Taken = found;
+        ImmutableArray<InstanceSight> seen = [.. sights];
         known.Said.BeginRound();
-        Take(found, known, reach);
+        Take(found, seen, known, reach);
         known.Said.EndRound();
         known.MissingSince = found.IsRemoved ? known.MissingSince ?? now : null;
         known.IsTouched = true;
+        // Not before all of that is done: what fails is tried again in the next round.
+        known.Sights = seen;
+        known.Taken = found;
     }
 
-    /// <summary>What time and events make of an instance.</summary>
-    private InstanceSight SightOf(FoundService found, int index, ContainerNews news, TimeSpan now)
+    /// <summary>What time and events make of each instance. Who is to stop is watched from here. Overwritten by the next call.</summary>
+    private ReadOnlySpan<InstanceSight> Watch(FoundService found, bool hasLabels, ContainerNews news, TimeSpan now)
     {
-        var instance = found.Instances[index];
-        // Plain containers get no notice: what is listed as stopping there is unhealthy, and stays so.
-        var listed = found.Origin == ServiceOrigin.Swarm ? _stops.Judge(instance.Id, instance.Phase, now) : instance.Phase;
-        return new InstanceSight(
-            news.Judge(instance.ContainerId, listed, now), news.Epoch(instance.ContainerId),
-            instance.IsUnhealthy || news.IsUnhealthy(instance.ContainerId, now));
+        var instances = found.Instances;
+        if (_sights.Length < instances.Length)
+            _sights = new InstanceSight[instances.Length];
+        // Plain containers get no notice: what is listed as stopping there is unhealthy, and stays so. And time changes nothing of a
+        // service that is not routed.
+        var isWatched = found.Origin == ServiceOrigin.Swarm && hasLabels;
+        for (var i = 0; i < instances.Length; i++)
+        {
+            var instance = instances[i];
+            var listed = isWatched ? _stops.Judge(instance.Id, instance.Phase, now) : instance.Phase;
+            _sights[i] = new InstanceSight(
+                news.Judge(instance.ContainerId, listed, now), news.Epoch(instance.ContainerId),
+                instance.IsUnhealthy || news.IsUnhealthy(instance.ContainerId, now));
+        }
+        return _sights.AsSpan(0, instances.Length);
     }
 
-    private void Take(FoundService found, KnownService known, Reach reach)
+    private static bool HasMillauLabels(FoundService found)
+    {
+        foreach (var (name, _) in found.Labels)
+        {
+            if (ServiceLabels.IsMillau(name))
+                return true;
+        }
+
+        return false;
+    }
+
+    private void Take(FoundService found, ImmutableArray<InstanceSight> sights, KnownService known, Reach reach)
     {
         var reading = ServiceLabels.Read(found.Labels);
         if (options.AllowedHosts is { } claims)
@@ -144,7 +170,7 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
             : "wrong labels: " + string.Join(", ", reading.Problems.Select(p => p.Label));
         (string Its, string Ours)? noNetwork = null;
         var own = "";
-        var instances = labels is null ? [] : Instances(found, known, labels, reach, out noNetwork, out own);
+        var instances = labels is null ? [] : Instances(found, sights, known, labels, reach, out noNetwork, out own);
         if (instances.IsEmpty && noNetwork is var (its, ours))
             reason = $"no shared network: it is on {its}, Millau reaches {ours}";
         else if (instances.IsEmpty && own.Length > 0)
@@ -157,7 +183,7 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         known.Instances = instances;
         known.IsStarting = found.IsStarting;
         known.Reason = reason;
-        known.Seen = See(WithNews(found, known), reading, labels, reason, instances.Length, noNetwork, own);
+        known.Seen = See(WithNews(found, sights), reading, labels, reason, instances.Length, noNetwork, own);
     }
 
     private static SeenService See(
@@ -179,13 +205,13 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
     };
 
     /// <summary>Events tell of health checks that failed on this node; the lists of a Swarm do not.</summary>
-    private static FoundService WithNews(FoundService found, KnownService known) => found with
+    private static FoundService WithNews(FoundService found, ImmutableArray<InstanceSight> sights) => found with
     {
-        Instances = [.. found.Instances.Select((instance, i) => instance with { IsUnhealthy = known.Sights[i].IsUnhealthy })],
+        Instances = [.. found.Instances.Select((instance, i) => instance with { IsUnhealthy = sights[i].IsUnhealthy })],
     };
 
-    /// <summary>A service that is no longer found is known but down for a while, then forgotten. True if the catalog loses it.</summary>
-    private bool Miss((ServiceOrigin Origin, string Name) key, KnownService known, TimeSpan now)
+    /// <summary>A service that is no longer found is known but down for a while, then forgotten.</summary>
+    private void Miss((ServiceOrigin Origin, string Name) key, KnownService known, TimeSpan now)
     {
         if (known.Taken is not null)
         {
@@ -200,11 +226,11 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
             known.IsTouched = true;
         }
         if (known.Labels is not null && now - known.MissingSince < options.Timing.KeepRemoved)
-            return false;
+            return;
         if (known.Labels is not null)
             Log.ServiceForgotten(log, key.Name);
         _known.Remove(key);
-        return known.IsPublished;
+        _isChanged |= known.IsPublished;
     }
 
     private void Say(FoundService found, LabelReading reading, KnownService known)
@@ -226,7 +252,8 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
     }
 
     private ImmutableArray<Instance> Instances(
-        FoundService found, KnownService known, ServiceLabels labels, Reach reach, out (string Its, string Ours)? noNetwork, out string own)
+        FoundService found, ImmutableArray<InstanceSight> sights, KnownService known, ServiceLabels labels, Reach reach,
+        out (string Its, string Ours)? noNetwork, out string own)
     {
         noNetwork = null;
         own = "";
@@ -235,7 +262,7 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         for (var i = 0; i < found.Instances.Length; i++)
         {
             var instance = found.Instances[i];
-            if (known.Sights[i].Phase is not { } phase)
+            if (sights[i].Phase is not { } phase)
                 continue;
             // Millau is no instance, and what it tells on its telemetry port is not for clients.
             if (instance.ContainerId.Length > 0 && instance.ContainerId == options.OwnContainerId)
@@ -256,7 +283,7 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
             }
             result.Add(new Instance(instance.Id, instance.Name, new IPEndPoint(address, labels.Port), phase)
             {
-                Epoch = known.Sights[i].Epoch,
+                Epoch = sights[i].Epoch,
             });
         }
 

@@ -12,6 +12,9 @@ internal sealed class DiscoveryState
     private readonly Action<ServiceCatalog> _publish;
     private readonly CatalogBuilder _builder;
     private readonly TaskCompletionSource _firstRead = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // The latest catalog, until it was taken over without an error.
+    private ServiceCatalog? _unpublished;
     private TimeSpan? _askReachAt;
     private string? _reachFault;
     private bool _isReachDue;
@@ -142,12 +145,15 @@ internal sealed class DiscoveryState
         IsDirty = false;
         IsStale = false;
         var found = Swarm.Found(Containers, now).Concat(Containers.Found());
-        var catalog = _builder.Build(found, Reach, News, now);
+        _unpublished = _builder.Build(found, Reach, News, now) ?? _unpublished;
         var done = Clock.Now;
         var pause = (done - now) * DiscoveryTiming.CostShare;
         _nextLook = done + (pause < Options.Timing.SlowAtMost ? pause : Options.Timing.SlowAtMost);
-        if (catalog is not null)
+        if (_unpublished is { } catalog)
+        {
             _publish(catalog);
+            _unpublished = null;
+        }
         if (HasRead)
             _firstRead.TrySetResult();
     }

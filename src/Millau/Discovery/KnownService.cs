@@ -13,6 +13,9 @@ internal sealed class KnownService
     /// <summary>What all below was made of; null while it is not found.</summary>
     public FoundService? Taken { get; set; }
 
+    /// <summary>Whether what was found last has any label for Millau: only then can it be routed.</summary>
+    public bool HasLabels { get; set; }
+
     /// <summary>The i-th is of the i-th instance of <see cref="Taken"/>.</summary>
     public ImmutableArray<InstanceSight> Sights { get; set; } = [];
 
@@ -60,27 +63,28 @@ internal sealed class KnownService
     {
         if (!IsTouched && name == _name)
             return false;
-        IsTouched = false;
-        _name = name;
-        var before = (Service, ServiceCertificate, Shown);
-        Service = Kept(Service, Labels is { } labels ? ToService(labels) : null);
-        ServiceCertificate = Kept(ServiceCertificate, Certificate is { } pair
+        var service = Kept(Service, Labels is { } labels ? ToService(name, labels) : null);
+        var certificate = Kept(ServiceCertificate, Certificate is { } pair
             ? new ServiceCertificate(name, pair.Certificate, pair.Key) { Claim = Claim } : null);
-        Shown = Kept(Shown, Labels is not null || MissingSince is null
+        var shown = Kept(Shown, Labels is not null || MissingSince is null
             ? Seen! with { RoutedAs = Labels is null ? null : name } : null);
+        var isChanged = !ReferenceEquals(service, Service) || !ReferenceEquals(certificate, ServiceCertificate)
+            || !ReferenceEquals(shown, Shown);
+        (Service, ServiceCertificate, Shown) = (service, certificate, shown);
         // One object is enough.
-        Seen = Shown ?? Seen;
-        return !ReferenceEquals(before.Service, Service) || !ReferenceEquals(before.ServiceCertificate, ServiceCertificate)
-            || !ReferenceEquals(before.Shown, Shown);
+        Seen = shown ?? Seen;
+        _name = name;
+        IsTouched = false;
+        return isChanged;
     }
 
     private static T? Kept<T>(T? before, T? now)
         where T : class, IEquatable<T> =>
         before is not null && before.Equals(now) ? before : now;
 
-    private Service ToService(ServiceLabels labels) => new()
+    private Service ToService(string name, ServiceLabels labels) => new()
     {
-        Name = _name,
+        Name = name,
         Hosts = labels.Hosts,
         Path = labels.Path,
         Timeout = labels.Timeout,

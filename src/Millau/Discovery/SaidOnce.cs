@@ -23,10 +23,12 @@ internal sealed class SaidOnce
 
     public void EndRound()
     {
-        foreach (var (topic, (_, round)) in _said ?? [])
+        if (_said is null)
+            return;
+        foreach (var (topic, (_, round)) in _said)
         {
             if (round != _round)
-                _said!.Remove(topic);
+                _said.Remove(topic);
         }
     }
 

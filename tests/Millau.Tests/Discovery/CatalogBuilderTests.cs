@@ -201,6 +201,54 @@ public sealed class CatalogBuilderTests : ILogger
     }
 
     [Fact]
+    public void The_time_of_a_task_that_is_to_stop_is_not_waited_for_where_nothing_is_routed()
+    {
+        var stopping = App() with { Labels = [new("other", "label")], Instances = [Instance("t", InstancePhase.Stopping)] };
+        Build(0, stopping with { Instances = [Instance("t")] });
+        Build(10, stopping);
+        Assert.Null(_builder.NextChange);
+    }
+
+    [Fact]
+    public void What_a_round_found_that_failed_halfway_is_in_the_next_catalog()
+    {
+        var broken = new BrokenOnce();
+        Build(0, App(), App() with { Name = "gone", Labels = [] }, App() with { Name = "other", Labels = [] });
+
+        Assert.Throws<InvalidOperationException>(
+            () => Build(1, App(("millau.path", "/x")), App() with { Name = "other", Labels = broken }));
+        var catalog = Build(2, App(("millau.path", "/x")), App() with { Name = "other", Labels = broken });
+
+        Assert.Equal("/x", Assert.Single(catalog!.Services).Path);
+        Assert.Equal(["app", "other"], catalog.Seen.Select(s => s.Name));
+    }
+
+    [Fact]
+    public void A_round_that_failed_after_a_service_was_forgotten_does_not_leave_it_in_the_catalog()
+    {
+        var other = App() with { Name = "other", Labels = [] };
+        Build(0, App() with { Name = "gone", Labels = [] }, other);
+        var broken = other with { Labels = new BrokenOnce() };
+        Assert.Throws<InvalidOperationException>(() => Build(1, broken));
+        Assert.Equal("other", Assert.Single(Build(2, other)!.Seen).Name);
+    }
+
+    /// <summary>Labels that fail when they are read first.</summary>
+    private sealed class BrokenOnce : IEnumerable<KeyValuePair<string, string?>>
+    {
+        private bool _wasRead;
+
+        public IEnumerator<KeyValuePair<string, string?>> GetEnumerator()
+        {
+            if (_wasRead) return Enumerable.Empty<KeyValuePair<string, string?>>().GetEnumerator();
+            _wasRead = true;
+            throw new InvalidOperationException();
+        }
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
+    }
+
+    [Fact]
     public void Events_outweigh_the_lists()
     {
         Build(0, App());

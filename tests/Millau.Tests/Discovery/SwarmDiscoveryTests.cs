@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.Extensions.Logging.Abstractions;
 using Millau.Demo;
 using Millau.Discovery;
 
@@ -28,6 +29,30 @@ public class SwarmDiscoveryTests
         Assert.All(app.Instances, i => Assert.Equal(InstancePhase.Running, i.Phase));
         Assert.Contains(run.Lines, l => l.Text ==
             "service routed service=app hosts=one.com,two.com path=/api/ port=8080 timeout=5s retry=7s instances=2");
+    }
+
+    [Fact]
+    public async Task A_catalog_that_could_not_be_taken_over_is_offered_again()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        engine.AddService("app");
+        Assert.True(EngineEndpoint.TryParse(engine.DockerHost, null, null, out var endpoint, out var error), error);
+        var taken = new TaskCompletionSource<ServiceCatalog>();
+        var offers = 0;
+        using var discovery = new DockerDiscovery(
+            new DiscoveryOptions { Endpoint = endpoint!, Timing = DiscoveryRun.Quick }, NullLogger.Instance, TimeProvider.System, catalog =>
+            {
+                if (++offers == 1) throw new InvalidOperationException();
+                taken.TrySetResult(catalog);
+            });
+        using var stop = new CancellationTokenSource();
+
+        var running = Task.Run(() => discovery.RunAsync(stop.Token));
+        var catalog = await taken.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await stop.CancelAsync();
+        await running;
+
+        Assert.Equal("app", Assert.Single(catalog.Services).Name);
     }
 
     [Fact]
