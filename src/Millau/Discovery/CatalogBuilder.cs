@@ -153,7 +153,11 @@ internal sealed class CatalogBuilder(DiscoveryOptions options, ILogger log)
         if (options.AllowedHosts is { } claims)
         {
             reading = claims.Check(found, reading);
-            known.Claim = new HostClaim(claims, HostClaims.StackOf(found));
+            var claim = new HostClaim(claims, HostClaims.StackOf(found));
+            known.Claim = claim;
+            // Another stack has it now: what only the former one may claim does not stay in force.
+            if (known.LastGood is { } last && !last.Hosts.All(claim.Permits))
+                known.LastGood = null;
         }
         Say(found, reading, known);
 

@@ -233,6 +233,22 @@ public sealed class CatalogBuilderTests : ILogger
         Assert.Equal("other", Assert.Single(Build(2, other)!.Seen).Name);
     }
 
+    [Fact]
+    public void Routing_that_only_the_former_stack_may_claim_does_not_outlive_a_change_of_the_stack()
+    {
+        Assert.True(HostClaims.TryParse("bank=bank.test; shop=shop.test", out var claims));
+        var builder = new CatalogBuilder(new DiscoveryOptions { Endpoint = EngineEndpoint.LocalSocket, AllowedHosts = claims }, this);
+
+        Assert.Equal("bank.test", Routed("bank", "bank.test"));
+        Assert.Equal("bank.test", Routed("bank", "shop.test"));
+        Assert.Null(Routed("shop", "bank.test"));
+        Assert.Equal("shop.test", Routed("shop", "shop.test"));
+
+        string? Routed(string stack, string hosts) => builder.Build(
+            [App(("millau.hosts", hosts), ("com.docker.stack.namespace", stack))], Ours, _news, TimeSpan.Zero)!
+            .Services.SingleOrDefault()?.Hosts.Single();
+    }
+
     /// <summary>Labels that fail when they are read first.</summary>
     private sealed class BrokenOnce : IEnumerable<KeyValuePair<string, string?>>
     {
