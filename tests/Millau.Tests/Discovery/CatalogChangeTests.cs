@@ -13,9 +13,11 @@ public class CatalogChangeTests
     private static readonly Reach Ours = new(ImmutableDictionary<string, string>.Empty.Add("net1", "millau"), [], false);
     private static readonly Reach Others = new(ImmutableDictionary<string, string>.Empty.Add("net2", "other"), [], false);
 
+    private static readonly HostClaims Claims = ParseClaims();
+
     private static readonly Gen<FoundService> AnyService = Gen.Select(
-        Gen.Int[0, 4], Gen.Int[0, 5], Gen.Int[0, 9], Gen.Int[0, 5].Array[0, 3], Gen.Int[0, 3])
-        .Select((name, labels, kind, instances, network) => new FoundService
+        Gen.Int[0, 4], Gen.Int[0, 6], Gen.Int[0, 9], Gen.Int[0, 5].Array[0, 3], Gen.Int[0, 3], Gen.Int[0, 2])
+        .Select((name, labels, kind, instances, network, stack) => new FoundService
         {
             Origin = kind < 3 ? ServiceOrigin.Containers : ServiceOrigin.Swarm,
             Name = $"app{name}",
@@ -26,6 +28,9 @@ public class CatalogChangeTests
                 ["millau.path"] = labels == 2 ? "/x" : "/",
                 ["millau.cert"] = labels == 3 ? "c" : "",
                 ["millau.key"] = labels is 3 or 4 ? "k" : "",
+                ["millau.hosts"] = labels == 6 ? "shop.test" : "*",
+                ["com.docker.stack.namespace"] = stack switch { 0 => "shop", 1 => "all", _ => "other" },
+                ["com.docker.compose.project"] = "all",
             },
             Instances = [.. instances.Distinct().Select(i => new FoundInstance(
                 $"t{name}-{i}", $"t{name}-{i}", $"c{name}-{i}", i == 0 ? InstancePhase.Stopping : InstancePhase.Running,
@@ -46,13 +51,18 @@ public class CatalogChangeTests
         .Select((changes, news, container, seconds, elsewhere) => new Step(changes, news, container, seconds, elsewhere == 0));
 
     [Fact]
-    public void What_is_passed_over_would_have_said_nothing_new() => AnyStep.Array[1, 20].Sample(
-        steps =>
+    public void What_is_passed_over_would_have_said_nothing_new() => Gen.Select(AnyStep.Array[1, 20], Gen.Bool).Sample(
+        (steps, isLimited) =>
         {
             var news = new ContainerNews(TimeSpan.FromSeconds(30));
             var (sparing, thorough) = (new RecordedLog(), new RecordedLog());
-            var options = new DiscoveryOptions { Endpoint = EngineEndpoint.LocalSocket, OwnContainerId = "c1-1" };
+            var options = new DiscoveryOptions
+            {
+                Endpoint = EngineEndpoint.LocalSocket, OwnContainerId = "c1-1", AllowedHosts = isLimited ? Claims : null,
+            };
             var (ours, theirs) = (new CatalogBuilder(options, sparing), new CatalogBuilder(options, thorough));
+            // In this one something changes each time: so it has a catalog of everything in each round.
+            var (restless, round) = (new CatalogBuilder(options, new RecordedLog()), 0);
             var found = new FoundService?[6];
             ServiceCatalog? last = null;
             var now = TimeSpan.Zero;
@@ -65,7 +75,10 @@ public class CatalogChangeTests
 
                 var catalog = ours.Build(found.OfType<FoundService>(), reach, news, now);
                 var expected = theirs.Build(found.OfType<FoundService>().Select(f => f with { }), reach, news, now);
+                var whole = restless.Build(
+                    found.OfType<FoundService>().Select(f => f with { }).Append(Restless(round++)), reach, news, now);
 
+                Assert.Equal(WithoutRestless(whole!), catalog ?? last);
                 Assert.Equal(expected, catalog);
                 Assert.Equal(theirs.NextChange, ours.NextChange);
                 Assert.Equal(thorough.Entries, sparing.Entries);
@@ -81,6 +94,20 @@ public class CatalogChangeTests
             }
         },
         iter: 2_000);
+
+    private static FoundService Restless(int round) => new()
+    {
+        Origin = ServiceOrigin.Swarm, Name = "restless", Labels = [new("millau.path", $"/{round}")], Instances = [],
+    };
+
+    private static ServiceCatalog WithoutRestless(ServiceCatalog catalog) =>
+        catalog with { Seen = [.. catalog.Seen.Where(s => s.Name != "restless")] };
+
+    private static HostClaims ParseClaims()
+    {
+        Assert.True(HostClaims.TryParse("shop=shop.test; all=*", out var claims));
+        return claims;
+    }
 
     private static ServiceOrigin Origin(ServiceCatalog catalog, Service service) =>
         catalog.Seen.First(s => s.RoutedAs == service.Name).Origin;
