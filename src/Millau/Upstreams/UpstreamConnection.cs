@@ -296,6 +296,9 @@ internal sealed class UpstreamConnection : IDisposable
     /// <summary>Closed, or ended while it was idle.</summary>
     public bool IsEnded => _stream.IsReceived;
 
+    /// <summary>No request has it, and nobody has closed it.</summary>
+    public bool IsIdle => Volatile.Read(ref _state) == Idle;
+
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;

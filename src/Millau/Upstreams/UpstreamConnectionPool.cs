@@ -61,6 +61,8 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
         bool ended;
         lock (_lock)
         {
+            // Race window: whoever noticed its end has closed it since, and looked for it here in vain.
+            if (!connection.IsIdle) return;
             ended = _closed;
             if (!ended)
             {
