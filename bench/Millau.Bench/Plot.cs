@@ -27,7 +27,7 @@ internal static class Plot
             yield return Bars(directory, "cpu.png", "CPU time a request, relative to nginx (less is better)", "÷ nginx",
                 [.. loads.Select(l => l.Label)],
                 (series, i) => figures.Ratio(loads[i].Workload, Subject(figures, loads[i].Workload, series), Subject(figures, loads[i].Workload, "nginx"), Measures.Cpu),
-                "set logscale y 2\nset yrange [0.5:8]\nset ytics (0.5, 0.7, 1, 1.4, 2, 4, 8)\nset arrow from graph 0, first 1 to graph 1, first 1 nohead lc rgb '#2e8b57' lw 1.5 dt 2\n", "0.00");
+                "set logscale y 2\nset yrange [0.25:8]\nset ytics (0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 4, 8)\nset arrow from graph 0, first 1 to graph 1, first 1 nohead lc rgb '#2e8b57' lw 1.5 dt 2\n", "0.00");
         string[] latencies = [Measures.Least, Measures.Median, Measures.Mean, Measures.P99];
         if (figures.Has("json"))
             yield return Bars(directory, "latency.png", "Latency of a JSON GET, 64 connections (less is better)", "milliseconds",
