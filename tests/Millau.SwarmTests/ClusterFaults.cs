@@ -156,7 +156,7 @@ public class ClusterFaults
             await Lab.A.DockerAsync("service", "update", "--detach", "--no-resolve-image", "--force", name);
             var state = "";
             await Until.TrueAsync("Millau was replaced", async () =>
-                (state = await Lab.A.DockerAsync("service", "inspect", "--format", "{{.UpdateStatus.State}}", name)) == "completed",
+                (state = await Lab.A.DockerAsync("service", "inspect", "--format", "{{with .UpdateStatus}}{{.State}}{{end}}", name)) == "completed",
                 () => state, TimeSpan.FromSeconds(120));
         }
 

@@ -82,7 +82,7 @@ internal sealed class Stack : IAsyncDisposable
     {
         var state = "";
         return Until.TrueAsync($"update of {Name}_{service} completed", async () =>
-            (state = await _manager.DockerAsync("service", "inspect", "--format", "{{.UpdateStatus.State}}", $"{Name}_{service}")) == "completed",
+            (state = await _manager.DockerAsync("service", "inspect", "--format", "{{with .UpdateStatus}}{{.State}}{{end}}", $"{Name}_{service}")) == "completed",
             () => state, TimeSpan.FromSeconds(90));
     }
 
