@@ -39,23 +39,32 @@ internal struct ReceivedBytes(MemoryPool<byte> pool)
         else if (_last == _first && _last.End == 0) DropFirst();
     }
 
-    /// <summary>As <see cref="PipeReader.AdvanceTo(SequencePosition, SequencePosition)"/>.</summary>
-    public void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    /// <summary>As <see cref="PipeReader.AdvanceTo(SequencePosition, SequencePosition)"/>; returns how many bytes were consumed.</summary>
+    public int AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
-        if (_first is null || _last is null || consumed.GetObject() is not ReceivedSegment segment) return;
+        if (_first is null || _last is null || consumed.GetObject() is not ReceivedSegment segment) return 0;
+        var count = (int)(segment.RunningIndex + consumed.GetInteger() - _first.RunningIndex - _start);
         while (_first != segment) DropFirst();
         _start = consumed.GetInteger();
         AllExamined = examined.GetObject() == _last && examined.GetInteger() == _last.End;
-        if (_first != _last || _start != _last.End) return;
+        if (_first != _last || _start != _last.End) return count;
         // Nothing is left: an idle connection holds no buffer.
         DropFirst();
         AllExamined = true;
+        return count;
     }
 
-    /// <summary>Gives all back.</summary>
-    public void Clear()
+    /// <summary>Gives all back; returns how many bytes it was.</summary>
+    public int Clear()
     {
-        while (_first is not null) DropFirst();
+        var count = 0;
+        while (_first is not null)
+        {
+            count += _first.End - _start;
+            DropFirst();
+        }
+        AllExamined = true;
+        return count;
     }
 
     private void AddSegment()

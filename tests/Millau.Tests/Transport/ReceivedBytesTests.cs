@@ -25,7 +25,7 @@ public class ReceivedBytesTests
             Assert.Equal(length, all.Length);
             Assert.False(received.AllExamined);
 
-            received.AdvanceTo(all.GetPosition(consumed), all.GetPosition(examined));
+            Assert.Equal(consumed, received.AdvanceTo(all.GetPosition(consumed), all.GetPosition(examined)));
 
             Assert.Equal(examined == length, received.AllExamined);
             Assert.Equal(consumed == length, received.IsEmpty);
@@ -33,7 +33,7 @@ public class ReceivedBytesTests
             Add(ref received, (byte)length);
             Assert.False(received.AllExamined);
             Assert.Equal(Enumerable.Range(consumed, length - consumed + 1).Select(i => (byte)i), received.All.ToArray());
-            received.Clear();
+            Assert.Equal(length - consumed + 1, received.Clear());
             Assert.Equal(0, ledger.Count);
         }
     }

@@ -19,11 +19,7 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
     private readonly Lock _lock = new();
     private readonly Action<object?> _cancelled = static state => ((Http2RequestBody)state!).OnTokenCancelled();
     private ManualResetValueTaskSourceCore<ReadResult> _source;
-    private ReceivedSegment? _first;
-    private ReceivedSegment? _last;
-    private ReceivedSegment? _spare;
-    private int _start;
-    private bool _allExamined = true;
+    private ReceivedBytes _held = new(pool);
     private bool _waiting;
     private bool _cancelNext;
     private bool _ended;
@@ -41,7 +37,6 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
         lock (_lock)
         {
             _ended = ended;
-            _allExamined = true;
             _completed = _cancelNext = _waiting = false;
             _failure = null;
             _received = _waited = 0;
@@ -57,7 +52,6 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
             if (_completed || _failure is not null) return false;
             foreach (var piece in data) Append(piece.Span);
             _received += data.Length;
-            if (!data.IsEmpty) _allExamined = false;
             return true;
         }
     }
@@ -144,20 +138,7 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
         int freed;
-        lock (_lock)
-        {
-            if (_first is null || consumed.GetObject() is not ReceivedSegment segment) return;
-            var position = segment.RunningIndex + consumed.GetInteger();
-            freed = (int)(position - _first.RunningIndex - _start);
-            while (_first != segment) DropFirst();
-            _start = consumed.GetInteger();
-            _allExamined = examined.GetObject() == _last && examined.GetInteger() == _last!.End;
-            if (_first == _last && _start == _last!.End)
-            {
-                DropFirst();
-                _allExamined = true;
-            }
-        }
+        lock (_lock) freed = _held.AdvanceTo(consumed, examined);
         if (freed > 0) exchange.Consumed(freed);
     }
 
@@ -177,15 +158,11 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
     /// <summary>Drops what is left. Idempotent.</summary>
     public override void Complete(Exception? exception = null)
     {
-        var freed = 0;
+        int freed;
         lock (_lock)
         {
             _completed = true;
-            while (_first is not null)
-            {
-                freed += _first.End - _start;
-                DropFirst();
-            }
+            freed = _held.Clear();
         }
         if (freed > 0) exchange.Consumed(freed);
     }
@@ -198,15 +175,14 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
-    private bool IsAnswerable => !_allExamined || _ended || _failure is not null;
+    private bool IsAnswerable => !_held.AllExamined || _ended || _failure is not null;
 
     private ReadResult Take()
     {
         var cancelled = _cancelNext;
         _cancelNext = false;
         if (!cancelled && _failure is not null) throw _failure;
-        var data = _first is null ? ReadOnlySequence<byte>.Empty : new ReadOnlySequence<byte>(_first, _start, _last!, _last!.End);
-        return new ReadResult(data, cancelled, _ended && _failure is null);
+        return new ReadResult(_held.All, cancelled, _ended && _failure is null);
     }
 
     private void StopWaiting()
@@ -241,33 +217,11 @@ internal sealed class Http2RequestBody(Http2Exchange exchange, MemoryPool<byte> 
     {
         while (!bytes.IsEmpty)
         {
-            if (_last is null || _last.Free.IsEmpty) AddSegment();
-            var free = _last!.Free.Span;
-            var count = Math.Min(free.Length, bytes.Length);
-            bytes[..count].CopyTo(free);
-            _last.End += count;
+            var room = _held.GetRoom(1).Span;
+            var count = Math.Min(room.Length, bytes.Length);
+            bytes[..count].CopyTo(room);
+            _held.Add(count);
             bytes = bytes[count..];
         }
-    }
-
-    private void AddSegment()
-    {
-        var segment = _spare ?? new ReceivedSegment();
-        _spare = null;
-        segment.Begin(pool.Rent(), _last);
-        _last = segment;
-        if (_first is not null) return;
-        _first = segment;
-        _start = 0;
-    }
-
-    private void DropFirst()
-    {
-        var segment = _first!;
-        _first = segment.Following;
-        _start = 0;
-        if (_first is null) _last = null;
-        segment.Release();
-        _spare = segment;
     }
 }
