@@ -42,6 +42,9 @@ internal sealed class RequestContext
     /// <summary>The request's head, and the first part of its body if it was there already.</summary>
     public RequestWriter Writer { get; } = new();
 
+    /// <summary>What the head says of where the request came from.</summary>
+    public ForwardedFields Forwarded { get; } = new();
+
     public RequestBody Body { get; } = new();
 
     /// <summary>What those who watch get to know.</summary>

@@ -18,36 +18,26 @@ internal static class RequestHead
         var bytes = fields.Bytes;
         var writer = context.Writer;
         writer.Start(context.WebSocketKey is null ? exchange.Method : "GET", context.Target.Sent.Span);
-        writer.Field("Host: "u8, context.Host);
+        context.Forwarded.Write(context, writer);
         var namesFields = NamesFields(fields);
         var cookies = fields.CountOf(FieldName.Cookie);
-        foreach (var field in fields.All)
+        // What stands side by side goes on together.
+        var all = fields.All;
+        var first = 0;
+        for (var i = 0; i < all.Length; i++)
         {
-            if (HeaderRules.ForRequest(field.Known) != HeaderRule.Pass) continue;
-            var name = field.Name(bytes);
-            if (namesFields && fields.Lists(FieldName.Connection, name)) continue;
-            switch (field.Known)
-            {
-                // What is traced has the trace's own, below.
-                case FieldName.TraceParent or FieldName.TraceState when context.ServerSpan is not null:
-                // The key is Millau's, below; HTTP/2 has none (RFC 8441 section 5).
-                case FieldName.SecWebSocketKey when context.WebSocketKey is not null:
-                    continue;
-                // HTTP/2 splits cookies; HTTP/1.1 has one field (RFC 9113 section 8.2.3).
-                case FieldName.Cookie when cookies > 1:
-                    if (cookies != int.MaxValue) writer.Field("Cookie: "u8, string.Join("; ", fields.Values(FieldName.Cookie)));
-                    cookies = int.MaxValue;
-                    continue;
-                default:
-                    writer.Field(name, field.Value(bytes));
-                    break;
-            }
+            ref readonly var field = ref all[i];
+            var passes = Passes(field, context, namesFields);
+            var isSplit = field.Known == FieldName.Cookie && cookies > 1;
+            if (passes && !isSplit) continue;
+            writer.Copy(bytes, all[first..i]);
+            first = i + 1;
+            if (!passes || cookies == int.MaxValue) continue;
+            // HTTP/2 splits cookies; HTTP/1.1 has one field (RFC 9113 section 8.2.3).
+            writer.Field("Cookie: "u8, string.Join("; ", fields.Values(FieldName.Cookie)));
+            cookies = int.MaxValue;
         }
-        // Values of these that the client sent were left out above: they are not to be trusted, or are in the context.
-        writer.Field("X-Forwarded-For: "u8, context.ForwardedFor ?? context.ClientAddress);
-        writer.Field("X-Forwarded-Proto: "u8, exchange.Scheme);
-        writer.Field("X-Forwarded-Host: "u8, context.ForwardedHost ?? context.Host);
-        writer.Field("X-Real-IP: "u8, context.ClientAddress);
+        writer.Copy(bytes, all[first..]);
         if (context.ServerSpan is { } span) TraceContext.Write(context, span);
         if (context.Certificate is { } certificate) writer.Optional("Client-Cert: "u8, certificate.HeaderValue);
         if (context.ExpectsContinue) writer.Raw("Expect: 100-continue\r\n"u8);
@@ -65,6 +55,21 @@ internal static class RequestHead
         }
         WriteFraming(context, writer);
         writer.End();
+    }
+
+    private static bool Passes(in Field field, RequestContext context, bool namesFields)
+    {
+        if (HeaderRules.ForRequest(field.Known) != HeaderRule.Pass) return false;
+        var fields = context.Exchange.Fields;
+        if (namesFields && fields.Lists(FieldName.Connection, field.Name(fields.Bytes))) return false;
+        return field.Known switch
+        {
+            // What is traced has the trace's own.
+            FieldName.TraceParent or FieldName.TraceState => context.ServerSpan is null,
+            // The key is Millau's; HTTP/2 has none (RFC 8441 section 5).
+            FieldName.SecWebSocketKey => context.WebSocketKey is null,
+            _ => true,
+        };
     }
 
     private static void WriteFraming(RequestContext context, RequestWriter writer)

@@ -58,11 +58,16 @@ internal static class RequestRules
         var host = fields.First(FieldName.Host);
         if (host.IsEmpty && context.Exchange.Version != HttpVersion.Http10)
             return new(StatusCodes.Status400BadRequest, "Bad request: no Host");
-        if (!host.IsEmpty && !IsHost(host))
-            return new(StatusCodes.Status400BadRequest, "Bad request: Host is not a host name with an optional port");
-        // Clients often ask the same host again.
-        if (host.IsEmpty) context.Host = context.Client.LocalAddress;
-        else if (!Ascii.Equals(host, context.Host)) context.Host = Encoding.ASCII.GetString(host);
+        if (host.IsEmpty)
+        {
+            context.Host = context.Client.LocalAddress;
+        }
+        // Clients often ask the same host again, and then it has been looked at.
+        else if (!Ascii.Equals(host, context.Host))
+        {
+            if (!IsHost(host)) return new(StatusCodes.Status400BadRequest, "Bad request: Host is not a host name with an optional port");
+            context.Host = Encoding.ASCII.GetString(host);
+        }
         var authority = context.Target.Authority.Span;
         if (!authority.IsEmpty && (host.IsEmpty || !authority.Equals(context.Host, StringComparison.OrdinalIgnoreCase)))
             return new(StatusCodes.Status400BadRequest, "Bad request: Host differs from the request target");

@@ -27,8 +27,6 @@ internal enum RelayResult
 /// <param name="servedBy">Millau's host name for <c>X-Served-By</c>; null leaves the debugging headers out.</param>
 internal sealed class ResponseRelay(string? servedBy)
 {
-    private readonly byte[] _servedBy = Encoding.Latin1.GetBytes(servedBy ?? "");
-
     /// <summary>Writes status and header fields of the response that the client will get; the head is not ended.</summary>
     /// <param name="context">The request's.</param>
     /// <param name="connection">Has the instance's head.</param>
@@ -40,26 +38,29 @@ internal sealed class ResponseRelay(string? servedBy)
         var exchange = context.Exchange;
         exchange.BeginHead(status ?? head.Status, bytes.Slice(head.ReasonStart, head.ReasonLength));
         var passesTrailers = PassesTrailers(context, head);
-        foreach (var field in head.Fields)
+        var fields = head.Fields;
+        // What stands side by side goes on together.
+        var first = 0;
+        for (var i = 0; i < fields.Length; i++)
         {
-            var name = field.Name(bytes);
-            var value = field.Value(bytes);
-            if (HeaderRules.ForResponse(field.Known) != HeaderRule.Pass)
-            {
-                if (passesTrailers && field.Known == FieldName.Trailer && Trailers.Announced(value) is { } names)
-                    exchange.Field(name, names);
-                continue;
-            }
-            if (head.ConnectionNamesFields && IsNamed(head, bytes, name)) continue;
-            // To an extended CONNECT it is the answer to Millau's key, not to one of the client's.
-            if (field.Known == FieldName.SecWebSocketAccept && context.WebSocketKey is not null) continue;
-            exchange.Field(name, value);
+            ref readonly var field = ref fields[i];
+            if (Passes(field, head, bytes, context)) continue;
+            exchange.Copy(bytes, fields[first..i]);
+            first = i + 1;
+            if (passesTrailers && field.Known == FieldName.Trailer && Trailers.Announced(field.Value(bytes)) is { } names)
+                exchange.Field(field.Name(bytes), names);
         }
+        exchange.Copy(bytes, fields[first..]);
         if (servedBy is null) return;
-        exchange.Field("Via"u8, "1.1 millau"u8);
-        exchange.Field("X-Served-By"u8, _servedBy);
-        exchange.Field("X-Backend-Server"u8, connection.Instance.Name);
+        var served = connection.Instance.Served ??= new ServedFields(servedBy, connection.Instance.Name);
+        exchange.Copy(served.Bytes, served.Fields);
     }
+
+    private static bool Passes(in Field field, ResponseHead head, ReadOnlySpan<byte> bytes, RequestContext context) =>
+        HeaderRules.ForResponse(field.Known) == HeaderRule.Pass
+        && !(head.ConnectionNamesFields && IsNamed(head, bytes, field.Name(bytes)))
+        // To an extended CONNECT it is the answer to Millau's key, not to one of the client's.
+        && !(field.Known == FieldName.SecWebSocketAccept && context.WebSocketKey is not null);
 
     /// <summary>Gives the client the response, and its body as it comes. What is left unsent is small, and whoever ends the request sends it.</summary>
     [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]

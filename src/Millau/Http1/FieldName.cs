@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace Millau.Http1;
 
 /// <summary>The header fields that Millau itself looks at, in requests or responses; every other one is <see cref="Other"/>.</summary>
@@ -53,6 +51,7 @@ internal static class FieldNames
     private static ReadOnlySpan<byte> RealIp => "x-real-ip"u8;
 
     /// <summary>Finds the field; the length and first letter rule nearly all of them out at once.</summary>
+    /// <param name="name">A token: what is none may be taken for a field.</param>
     public static FieldName Of(ReadOnlySpan<byte> name)
     {
         if (name.IsEmpty) return FieldName.Other;
@@ -93,11 +92,11 @@ internal static class FieldNames
     }
 
     private static FieldName Match(ReadOnlySpan<byte> name, ReadOnlySpan<byte> expected, FieldName field) =>
-        Ascii.EqualsIgnoreCase(name, expected) ? field : FieldName.Other;
+        HttpChars.EqualsIgnoreCase(name, expected) ? field : FieldName.Other;
 
     private static FieldName Trust(ReadOnlySpan<byte> name, ReadOnlySpan<byte> expected, FieldName field)
     {
-        if (Ascii.EqualsIgnoreCase(name, expected)) return field;
+        if (HttpChars.EqualsIgnoreCase(name, expected)) return field;
         for (var i = 0; i < expected.Length; i++)
         {
             var c = name[i] == '_' ? (byte)'-' : name[i];
@@ -105,12 +104,4 @@ internal static class FieldNames
         }
         return FieldName.TrustDouble;
     }
-}
-
-/// <summary>Where one header field stands in the buffer of its message, and which it is.</summary>
-internal readonly record struct Field(FieldName Known, int NameStart, int NameLength, int ValueStart, int ValueLength)
-{
-    public ReadOnlySpan<byte> Name(ReadOnlySpan<byte> bytes) => bytes.Slice(NameStart, NameLength);
-
-    public ReadOnlySpan<byte> Value(ReadOnlySpan<byte> bytes) => bytes.Slice(ValueStart, ValueLength);
 }

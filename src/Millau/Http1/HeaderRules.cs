@@ -46,6 +46,8 @@ internal static class HeaderRules
     /// <summary>Whether a comma-separated list, such as the value of <c>Connection</c>, names something; compared without case.</summary>
     public static bool Names(ReadOnlySpan<byte> list, ReadOnlySpan<byte> member)
     {
+        // It has no other member then, nearly always.
+        if (list.Length <= member.Length) return Ascii.EqualsIgnoreCase(list, member);
         foreach (var range in list.Split((byte)','))
             if (Ascii.EqualsIgnoreCase(list[range].Trim(" \t"u8), member)) return true;
         return false;

@@ -10,10 +10,7 @@ namespace Millau.Http1;
 /// </summary>
 internal sealed class RequestFields
 {
-    private const int InitialSize = 2048;
-
-    // Of its own: the shared pool keeps 32 of a size for each core, which is less than the requests that one core has in flight.
-    private static readonly BufferPool Buffers = new(ArrayPool<byte>.Create(maxArrayLength: 1 << 20, maxArraysPerBucket: 256), BufferLedger.Shared);
+    private static readonly BufferPool Buffers = HeadArrays.Pool;
 
     private byte[] _bytes = [];
     private int _length;
@@ -31,12 +28,15 @@ internal sealed class RequestFields
     public void Attach(ReadOnlySequence<byte> head)
     {
         _length = 0;
-        head.CopyTo(Reserve((int)head.Length));
-        _length = (int)head.Length;
+        var length = (int)head.Length;
+        var place = Reserve(length);
+        if (head.IsSingleSegment) head.FirstSpan.CopyTo(place);
+        else head.CopyTo(place);
+        _length = length;
     }
 
     /// <summary>Adds a field by its place in a head that <see cref="Attach"/> gets later.</summary>
-    public void Add(Field field)
+    public void Add(in Field field)
     {
         if (Count == _fields.Length) Array.Resize(ref _fields, _fields.Length * 2);
         _fields[Count++] = field;
@@ -53,7 +53,7 @@ internal sealed class RequestFields
         name.CopyTo(Reserve(name.Length + value.Length));
         value.CopyTo(_bytes.AsSpan(place + name.Length));
         _length += name.Length + value.Length;
-        Add(new Field(known, place, name.Length, place + name.Length, value.Length));
+        Add(new Field(known, IsPlain: false, place, name.Length, place + name.Length, value.Length));
     }
 
     public bool Has(FieldName field) => (_present & 1UL << (int)field) != 0;
@@ -117,7 +117,7 @@ internal sealed class RequestFields
         var needed = _length + count;
         if (needed > _bytes.Length)
         {
-            var larger = Buffers.Rent(Math.Max(InitialSize, Math.Max(needed, _bytes.Length * 2)));
+            var larger = Buffers.Rent(Math.Max(HeadArrays.UsualLength, Math.Max(needed, _bytes.Length * 2)));
             _bytes.AsSpan(0, _length).CopyTo(larger);
             if (_bytes.Length > 0) Buffers.Return(_bytes);
             _bytes = larger;

@@ -41,44 +41,54 @@ internal struct RequestParser
     /// <param name="fields">Get the places of the fields, bit by bit; must be empty at the first call.</param>
     public ParseStatus Parse(ReadOnlySpan<byte> buffer, RequestFields fields)
     {
+        if (_fieldsStart == 0 && ReadRequestLine(buffer) is var status and not ParseStatus.Complete) return status;
         while (true)
         {
             var rest = buffer[_position..];
-            var lineFeed = rest.IndexOf((byte)'\n');
-            if (lineFeed < 0) return CheckLength(rest.Length, fields);
-            if (CheckLength(lineFeed, fields) == ParseStatus.Invalid) return ParseStatus.Invalid;
-            // A line ends with CR LF; bare LF and bare CR are where request smuggling begins.
-            if (lineFeed == 0 || rest[lineFeed - 1] != '\r') return Refuse(400, "a line that does not end with CR LF");
-            var line = rest[..(lineFeed - 1)];
-            var start = _position;
-            _position += lineFeed + 1;
-            if (_fieldsStart == 0)
-            {
-                // RFC 9112 section 2.2: an empty line before a request is ignored, once.
-                if (line.IsEmpty && start == 0) continue;
-                if (!ParseRequestLine(line, start)) return ParseStatus.Invalid;
-                _fieldsStart = _position;
-            }
-            else if (line.IsEmpty)
-            {
-                return ParseStatus.Complete;
-            }
-            else if (fields.Count == MaxFields)
-            {
-                return Refuse(431, "too many header fields");
-            }
-            else if (!ParseField(line, start, fields))
-            {
-                return ParseStatus.Invalid;
-            }
+            var length = FieldLine.TryRead(rest, _position, out var field);
+            if (length == 0) return EndOrFault(rest);
+            if (_position + length - _fieldsStart > MaxFieldBytes) return RefuseFields();
+            if (fields.Count == MaxFields) return Refuse(431, "too many header fields");
+            fields.Add(field);
+            _position += length;
         }
     }
 
-    private ParseStatus CheckLength(int lineLength, RequestFields fields)
+    private ParseStatus ReadRequestLine(ReadOnlySpan<byte> buffer)
     {
-        if (_fieldsStart == 0 && lineLength > MaxLineBytes + 1) return Refuse(414, "the request target is too long");
-        if (_fieldsStart > 0 && _position + lineLength - _fieldsStart > MaxFieldBytes) return Refuse(431, "the header fields are too long");
-        return ParseStatus.Incomplete;
+        // RFC 9112 section 2.2: an empty line before a request is ignored, once.
+        var start = buffer.StartsWith("\r\n"u8) ? 2 : 0;
+        var rest = buffer[start..];
+        var lineFeed = rest.IndexOf((byte)'\n');
+        if ((lineFeed < 0 ? rest.Length : lineFeed) > MaxLineBytes + 1) return Refuse(414, "the request target is too long");
+        if (lineFeed < 0) return ParseStatus.Incomplete;
+        if (lineFeed == 0 || rest[lineFeed - 1] != '\r') return RefuseEnd();
+        if (!ParseRequestLine(rest[..(lineFeed - 1)], start)) return ParseStatus.Invalid;
+        _position = _fieldsStart = start + lineFeed + 1;
+        return ParseStatus.Complete;
+    }
+
+    // What is no field line: the empty one, a part of one, or a wrong one.
+    private ParseStatus EndOrFault(ReadOnlySpan<byte> rest)
+    {
+        var fault = FieldFault.Incomplete;
+        var isEnd = rest.StartsWith("\r\n"u8);
+        var length = isEnd ? 2 : rest.Length;
+        if (!isEnd && (fault = FieldLine.FaultOf(rest)) != FieldFault.Incomplete) length = rest.IndexOf((byte)'\n') + 1;
+        if (_position + length - _fieldsStart > MaxFieldBytes) return RefuseFields();
+        if (isEnd)
+        {
+            _position += length;
+            return ParseStatus.Complete;
+        }
+        return fault switch
+        {
+            FieldFault.Incomplete => ParseStatus.Incomplete,
+            FieldFault.BadEnd => RefuseEnd(),
+            FieldFault.NoColon => Refuse(400, "a header field without a colon"),
+            FieldFault.BadName => Refuse(400, "a header field with a bad name"),
+            _ => Refuse(400, "a header field has a character that is not allowed"),
+        };
     }
 
     // method SP request-target SP HTTP/1.x
@@ -102,22 +112,10 @@ internal struct RequestParser
         return true;
     }
 
-    private bool ParseField(ReadOnlySpan<byte> line, int start, RequestFields fields)
-    {
-        // A line that starts with white space (obs-fold) has no token before its colon and fails here too.
-        var colon = line.IndexOf((byte)':');
-        if (colon < 0) return RefuseLine(400, "a header field without a colon");
-        var name = line[..colon];
-        if (!HttpChars.IsToken(name)) return RefuseLine(400, "a header field with a bad name");
-        var valueStart = colon + 1;
-        var valueEnd = line.Length;
-        while (valueStart < valueEnd && line[valueStart] is (byte)' ' or (byte)'\t') valueStart++;
-        while (valueEnd > valueStart && line[valueEnd - 1] is (byte)' ' or (byte)'\t') valueEnd--;
-        var value = line[valueStart..valueEnd];
-        if (!HttpChars.IsFieldValue(value)) return RefuseLine(400, "a header field has a character that is not allowed");
-        fields.Add(new Field(FieldNames.Of(name), start, colon, start + valueStart, value.Length));
-        return true;
-    }
+    private ParseStatus RefuseFields() => Refuse(431, "the header fields are too long");
+
+    // Bare LF and bare CR are where request smuggling begins.
+    private ParseStatus RefuseEnd() => Refuse(400, "a line that does not end with CR LF");
 
     private ParseStatus Refuse(int status, string reason)
     {

@@ -12,10 +12,7 @@ namespace Millau.Http1;
 /// </summary>
 internal sealed class RequestWriter
 {
-    private const int InitialSize = 2048;
-
-    // Of its own: the shared pool keeps 32 of a size for each core, which is less than the requests that one core has in flight.
-    private static readonly BufferPool Buffers = new(ArrayPool<byte>.Create(maxArrayLength: 1 << 20, maxArraysPerBucket: 256), BufferLedger.Shared);
+    private static readonly BufferPool Buffers = HeadArrays.Pool;
 
     private byte[]? _buffer;
     private int _length;
@@ -46,10 +43,31 @@ internal sealed class RequestWriter
         _length = 0;
         IsValid = HttpChars.IsToken(method) && HttpChars.IsTarget(target);
         if (!IsValid) return;
-        Append(method);
-        Append(" "u8);
-        Append(target);
-        Append(" HTTP/1.1\r\n"u8);
+        var version = " HTTP/1.1\r\n"u8;
+        var length = method.Length + 1 + target.Length + version.Length;
+        var place = Reserve(length);
+        Encoding.Latin1.GetBytes(method, place);
+        place[method.Length] = (byte)' ';
+        Encoding.Latin1.GetBytes(target, place[(method.Length + 1)..]);
+        version.CopyTo(place[(length - version.Length)..]);
+        _length += length;
+    }
+
+    /// <summary>
+    /// Writes fields of a client's head that was parsed, one behind the other there. Plain ones are copied as they stand: that they fit
+    /// the grammar the parser has found out.
+    /// </summary>
+    public void Copy(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
+    {
+        var first = 0;
+        for (var i = 0; i < fields.Length; i++)
+        {
+            if (fields[i].IsPlain) continue;
+            Append(Http1.Field.Lines(head, fields[first..i]));
+            Field(fields[i].Name(head), fields[i].Value(head));
+            first = i + 1;
+        }
+        Append(Http1.Field.Lines(head, fields[first..]));
     }
 
     /// <summary>Writes a field that came from a client.</summary>
@@ -93,9 +111,13 @@ internal sealed class RequestWriter
             IsValid = false;
             return;
         }
-        Append(prefix);
-        Append(value);
-        Append("\r\n"u8);
+        var length = prefix.Length + value.Length + 2;
+        var place = Reserve(length);
+        prefix.CopyTo(place);
+        Encoding.Latin1.GetBytes(value, place[prefix.Length..]);
+        place[length - 2] = (byte)'\r';
+        place[length - 1] = (byte)'\n';
+        _length += length;
     }
 
     /// <summary>Writes a field that does not go to every instance. One at most.</summary>
@@ -153,7 +175,7 @@ internal sealed class RequestWriter
 
     private Span<byte> Reserve(int length)
     {
-        if (_buffer is null) _buffer = Buffers.Rent(Math.Max(length, InitialSize));
+        if (_buffer is null) _buffer = Buffers.Rent(Math.Max(length, HeadArrays.UsualLength));
         else if (_buffer.Length - _length < length) Grow(length);
         return _buffer.AsSpan(_length);
     }

@@ -47,7 +47,7 @@ internal sealed class ResponseHead
     /// <summary>1xx other than 101: another head follows.</summary>
     public bool IsInterim => Status < 200 && Status != 101;
 
-    public void Add(Field field)
+    public void Add(in Field field)
     {
         if (FieldCount == _fields.Length) Array.Resize(ref _fields, _fields.Length * 2);
         _fields[FieldCount++] = field;

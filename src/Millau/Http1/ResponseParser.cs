@@ -41,40 +41,45 @@ internal struct ResponseParser
     /// <param name="head">Filled bit by bit; must be clear at the first call.</param>
     public ParseStatus Parse(ReadOnlySpan<byte> buffer, ResponseHead head)
     {
-        if (!_statusLineDone && !StartsAsHttp1(buffer)) return ParseStatus.Invalid;
+        if (!_statusLineDone && ReadStatusLine(buffer, head) is var status and not ParseStatus.Complete) return status;
         while (true)
         {
             var rest = buffer[_position..];
-            var lineFeed = rest.IndexOf((byte)'\n');
-            if (lineFeed < 0)
-                return buffer.Length > MaxHeadBytes ? ParseStatus.Invalid : ParseStatus.Incomplete;
-            if (_position + lineFeed + 1 > MaxHeadBytes) return ParseStatus.Invalid;
-            // A line ends with CR LF; bare LF and bare CR are where request and response smuggling begins.
-            if (lineFeed == 0 || rest[lineFeed - 1] != '\r') return ParseStatus.Invalid;
-            var line = rest[..(lineFeed - 1)];
-            var lineStart = _position;
-            _position += lineFeed + 1;
-            if (!_statusLineDone)
-            {
-                if (!ParseStatusLine(line, lineStart, head)) return ParseStatus.Invalid;
-                _statusLineDone = true;
-            }
-            else if (line.IsEmpty)
-            {
-                // RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length, which must not go on.
-                if (head.IsChunked && head.ContentLength >= 0)
-                {
-                    head.HasBothFramings = true;
-                    head.ContentLength = -1;
-                }
-                return ParseStatus.Complete;
-            }
-            else if (head.FieldCount == MaxFields || !ParseField(line, lineStart, head))
-            {
-                return ParseStatus.Invalid;
-            }
+            var length = FieldLine.TryRead(rest, _position, out var field);
+            if (length == 0) return EndOrFault(rest, head);
+            if (_position + length > MaxHeadBytes || head.FieldCount == MaxFields || !Take(field, buffer, head)) return ParseStatus.Invalid;
+            _position += length;
         }
     }
+
+    private ParseStatus ReadStatusLine(ReadOnlySpan<byte> buffer, ResponseHead head)
+    {
+        if (!StartsAsHttp1(buffer)) return ParseStatus.Invalid;
+        var lineFeed = buffer.IndexOf((byte)'\n');
+        if (lineFeed < 0) return CheckLength(buffer.Length);
+        if (lineFeed == 0 || buffer[lineFeed - 1] != '\r' || !ParseStatusLine(buffer[..(lineFeed - 1)], head)) return ParseStatus.Invalid;
+        _position = lineFeed + 1;
+        _statusLineDone = true;
+        return _position > MaxHeadBytes ? ParseStatus.Invalid : ParseStatus.Complete;
+    }
+
+    // What is no field line: the empty one, a part of one, or a wrong one.
+    private ParseStatus EndOrFault(ReadOnlySpan<byte> rest, ResponseHead head)
+    {
+        if (!rest.StartsWith("\r\n"u8))
+            return FieldLine.FaultOf(rest) == FieldFault.Incomplete ? CheckLength(_position + rest.Length) : ParseStatus.Invalid;
+        _position += 2;
+        if (_position > MaxHeadBytes) return ParseStatus.Invalid;
+        // RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length, which must not go on.
+        if (head.IsChunked && head.ContentLength >= 0)
+        {
+            head.HasBothFramings = true;
+            head.ContentLength = -1;
+        }
+        return ParseStatus.Complete;
+    }
+
+    private static ParseStatus CheckLength(int length) => length > MaxHeadBytes ? ParseStatus.Invalid : ParseStatus.Incomplete;
 
     private static bool StartsAsHttp1(ReadOnlySpan<byte> buffer)
     {
@@ -83,7 +88,7 @@ internal struct ResponseParser
     }
 
     // HTTP/1.x SP 3DIGIT SP [reason]. A missing space after the code is common and harmless.
-    private static bool ParseStatusLine(ReadOnlySpan<byte> line, int lineStart, ResponseHead head)
+    private static bool ParseStatusLine(ReadOnlySpan<byte> line, ResponseHead head)
     {
         if (line.Length < 12 || line[8] != ' ') return false;
         if (line[7] is not ((byte)'0' or (byte)'1')) return false;
@@ -95,47 +100,35 @@ internal struct ResponseParser
         if (line.Length > 13)
         {
             if (!HttpChars.IsFieldValue(line[13..])) return false;
-            head.ReasonStart = lineStart + 13;
+            head.ReasonStart = 13;
             head.ReasonLength = line.Length - 13;
         }
         return true;
     }
 
-    private static bool ParseField(ReadOnlySpan<byte> line, int lineStart, ResponseHead head)
+    private static bool Take(in Field field, ReadOnlySpan<byte> buffer, ResponseHead head)
     {
-        // A line that starts with white space (obs-fold) has no token before its colon and fails here too.
-        var colon = line.IndexOf((byte)':');
-        if (colon < 0) return false;
-        var name = line[..colon];
-        if (!HttpChars.IsToken(name)) return false;
-        var valueStart = colon + 1;
-        var valueEnd = line.Length;
-        while (valueStart < valueEnd && line[valueStart] is (byte)' ' or (byte)'\t') valueStart++;
-        while (valueEnd > valueStart && line[valueEnd - 1] is (byte)' ' or (byte)'\t') valueEnd--;
-        var value = line[valueStart..valueEnd];
-        if (!HttpChars.IsFieldValue(value)) return false;
-        var known = FieldNames.Of(name);
-        switch (known)
+        switch (field.Known)
         {
             case FieldName.Connection:
-                ReadConnection(value, head);
+                ReadConnection(field.Value(buffer), head);
                 break;
             case FieldName.KeepAlive:
-                head.KeepAliveSeconds = ReadKeepAlive(value);
+                head.KeepAliveSeconds = ReadKeepAlive(field.Value(buffer));
                 break;
             case FieldName.ContentLength:
-                if (!ReadContentLength(value, head)) return false;
+                if (!ReadContentLength(field.Value(buffer), head)) return false;
                 break;
             case FieldName.TransferEncoding:
                 // Any other coding, or a second one, leaves the length of the body in doubt.
-                if (head.IsChunked || !Ascii.EqualsIgnoreCase(value, "chunked"u8)) return false;
+                if (head.IsChunked || !HttpChars.EqualsIgnoreCase(field.Value(buffer), "chunked"u8)) return false;
                 head.IsChunked = true;
                 break;
             case FieldName.Date:
                 head.HasDate = true;
                 break;
         }
-        head.Add(new Field(known, lineStart, colon, lineStart + valueStart, value.Length));
+        head.Add(field);
         return true;
     }
 
@@ -151,6 +144,12 @@ internal struct ResponseParser
 
     private static void ReadConnection(ReadOnlySpan<byte> value, ResponseHead head)
     {
+        // Nearly always all there is.
+        if (HttpChars.EqualsIgnoreCase(value, "keep-alive"u8))
+        {
+            head.ConnectionKeepAlive = true;
+            return;
+        }
         foreach (var range in value.Split((byte)','))
         {
             var token = Trim(value[range]);

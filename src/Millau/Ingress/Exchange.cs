@@ -104,6 +104,12 @@ internal abstract class Exchange(ClientPeer client)
         Field(name, bytes[..Encoding.Latin1.GetBytes(value, bytes)]);
     }
 
+    /// <summary>The same for fields that stand one behind the other in a head of HTTP/1 that was parsed.</summary>
+    public virtual void Copy(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
+    {
+        foreach (ref readonly var field in fields) Field(field.Name(head), field.Value(head));
+    }
+
     /// <summary>Ends the head.</summary>
     /// <param name="length">Bytes of the body, which may be stated also where there is none as for HEAD; -1 if not known.</param>
     /// <param name="hasBody">A body follows.</param>

@@ -18,6 +18,9 @@ internal readonly struct RequestTarget
     /// <summary>Visible ASCII, less <c>#</c>, which ends a target for some, and <c>\</c>, which is a <c>/</c> for some.</summary>
     private static readonly SearchValues<char> Allowed = SearchValues.Create(AllowedCharacters());
 
+    /// <summary>What neither ends a path nor stands for something else in it.</summary>
+    private static readonly SearchValues<char> Plain = SearchValues.Create(AllowedCharacters().Replace("%", "").Replace("?", ""));
+
     private RequestTarget(ReadOnlyMemory<char> sent, ReadOnlyMemory<char> path, ReadOnlyMemory<char> authority)
     {
         Sent = sent;
@@ -50,8 +53,15 @@ internal readonly struct RequestTarget
     /// <param name="reason">Why the request is to be refused with 400, in one line without the client's bytes; else null.</param>
     public static bool TryParse(string raw, out RequestTarget target, out string? reason)
     {
-        target = default;
         reason = null;
+        // Nearly all are this.
+        if (raw is ['/', ..] && !raw.AsSpan().ContainsAnyExcept(Plain) && !MayHaveDotSegment(raw))
+        {
+            target = new RequestTarget(raw.AsMemory(), raw.AsMemory(), default);
+            return true;
+        }
+
+        target = default;
         if (raw.AsSpan().ContainsAnyExcept(Allowed))
         {
             reason = BadCharacter;
@@ -71,13 +81,23 @@ internal readonly struct RequestTarget
 
         var query = sent.Span.IndexOf('?');
         var written = query < 0 ? sent : sent[..query];
-        if (!written.Span.Contains('%') && !written.Span.Contains("/.", StringComparison.Ordinal))
+        if (!written.Span.Contains('%') && !MayHaveDotSegment(written.Span))
         {
             target = new RequestTarget(sent, written, authority);
             return true;
         }
 
         return TryResolve(sent, written, authority, out target, out reason);
+    }
+
+    private static bool MayHaveDotSegment(ReadOnlySpan<char> path)
+    {
+        for (var dot = path.IndexOf('.'); dot >= 0; dot = path.IndexOf('.'))
+        {
+            if (dot > 0 && path[dot - 1] == '/') return true;
+            path = path[(dot + 1)..];
+        }
+        return false;
     }
 
     private static bool TryResolve(

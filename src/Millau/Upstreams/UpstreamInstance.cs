@@ -41,6 +41,9 @@ internal sealed class UpstreamInstance
     public IPEndPoint EndPoint { get; }
     public UpstreamConnectionPool Pool { get; }
 
+    /// <summary>What the answers of this instance get besides; null before the first one.</summary>
+    public ServedFields? Served { get; set; }
+
     /// <summary>What it did so far.</summary>
     public InstanceTally Tally { get; } = new();
 

@@ -15,8 +15,8 @@ public class ForwardingTests
             "GET /a/../b?q=1 HTTP/1.1\r\nHost: a.test:8080\r\nUser-Agent: t\r\nX-Real-IP: 6.6.6.6\r\nConnection: close\r\n\r\n");
 
         Assert.Equal(
-            "GET /b?q=1 HTTP/1.1\r\nHost: a.test:8080\r\nUser-Agent: t\r\nX-Forwarded-For: 127.0.0.1\r\n" +
-            "X-Forwarded-Proto: http\r\nX-Forwarded-Host: a.test:8080\r\nX-Real-IP: 127.0.0.1\r\n\r\n", seen);
+            "GET /b?q=1 HTTP/1.1\r\nHost: a.test:8080\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n" +
+            "X-Forwarded-Host: a.test:8080\r\nX-Real-IP: 127.0.0.1\r\nUser-Agent: t\r\n\r\n", seen);
         Assert.StartsWith("HTTP/1.1 200 OK\r\n", answer);
         Assert.Contains("Content-Length: 2\r\n", answer);
         Assert.Contains("Via: 1.1 millau\r\n", answer);

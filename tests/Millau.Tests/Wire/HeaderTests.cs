@@ -121,6 +121,17 @@ public class HeaderTests
     }
 
     [Fact]
+    public async Task Fields_go_on_in_their_order_and_in_one_form_however_they_are_written()
+    {
+        const string written =
+            "A: 1\r\nKeep-Alive: 5\r\nB:2\r\nC:  3 \r\nD:\r\nE: \r\nF:\t6\t\r\nProxy-Connection: x\r\nG: 7\r\nH: 8 8\r\n";
+        const string sent = "A: 1\r\nB: 2\r\nC: 3\r\nD: \r\nE: \r\nF: 6\r\nG: 7\r\nH: 8 8\r\n";
+
+        Assert.Contains($"\r\n{sent}", await AnsweredAsync(written));
+        Assert.Contains($"\r\n{sent}", await SeenAsync(written));
+    }
+
+    [Fact]
     public async Task Hop_by_hop_fields_of_the_instance_end_here()
     {
         var answered = await AnsweredAsync(

@@ -14,6 +14,9 @@ namespace Millau.Ingress.Http1;
 /// </summary>
 internal sealed class Http1Exchange : Exchange
 {
+    // More than all that the end of a head may consist of.
+    private const int MostEndBytes = 160;
+
     private readonly Http1Connection _owner;
     private readonly ConnectionContext _connection;
     private readonly PipeWriter _output;
@@ -111,44 +114,63 @@ internal sealed class Http1Exchange : Exchange
         if (name.Length == 4 && !_hasDate) _hasDate = FieldNames.Of(name) == FieldName.Date;
     }
 
+    public override void Copy(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
+    {
+        if (_dropped) return;
+        var first = 0;
+        for (var i = 0; i < fields.Length; i++)
+        {
+            ref readonly var field = ref fields[i];
+            if (field.Known == FieldName.Date) _hasDate = true;
+            if (field.IsPlain) continue;
+            _output.Write(Millau.Http1.Field.Lines(head, fields[first..i]));
+            Field(field.Name(head), field.Value(head));
+            first = i + 1;
+        }
+        _output.Write(Millau.Http1.Field.Lines(head, fields[first..]));
+    }
+
     public override void EndHead(long length, bool hasBody, bool trailers = false)
     {
         if (_dropped) return;
+        var place = _output.GetSpan(MostEndBytes);
+        var end = 0;
         if (!_interim)
         {
             if (Status == 101)
             {
-                Append("Connection: Upgrade\r\n"u8);
+                Put("Connection: Upgrade\r\n"u8, place, ref end);
                 KeepsAlive = false;
             }
             else
             {
-                EndFinalHead(length, hasBody);
+                EndFinalHead(length, hasBody, place, ref end);
             }
             // RFC 9110 section 6.6.1: who has a clock says when it was, if the instance does not.
             if (!_hasDate)
             {
-                Append("Date: "u8);
-                Append(_owner.Date);
-                Append("\r\n"u8);
+                Put("Date: "u8, place, ref end);
+                Put(_owner.Date, place, ref end);
+                Put("\r\n"u8, place, ref end);
             }
         }
-        Append("\r\n"u8);
+        Put("\r\n"u8, place, ref end);
+        _output.Advance(end);
     }
 
-    private void EndFinalHead(long length, bool hasBody)
+    private void EndFinalHead(long length, bool hasBody, Span<byte> place, ref int end)
     {
         if (length >= 0)
         {
-            Append("Content-Length: "u8);
-            Utf8Formatter.TryFormat(length, _output.GetSpan(20), out var written);
-            _output.Advance(written);
-            Append("\r\n"u8);
+            Put("Content-Length: "u8, place, ref end);
+            Utf8Formatter.TryFormat(length, place[end..], out var written);
+            end += written;
+            Put("\r\n"u8, place, ref end);
             _left = hasBody ? length : 0;
         }
         else if (hasBody && Version == HttpVersion.Http11)
         {
-            Append("Transfer-Encoding: chunked\r\n"u8);
+            Put("Transfer-Encoding: chunked\r\n"u8, place, ref end);
             _chunked = true;
         }
         else if (hasBody)
@@ -159,8 +181,14 @@ internal sealed class Http1Exchange : Exchange
         }
         // A client that still waits to be asked for its body may send it or not: what comes next is in doubt.
         KeepsAlive &= !_owner.IsClosing && !_body.IsWaitedFor;
-        if (!KeepsAlive) Append("Connection: close\r\n"u8);
-        else if (Version == HttpVersion.Http10) Append("Connection: keep-alive\r\n"u8);
+        if (!KeepsAlive) Put("Connection: close\r\n"u8, place, ref end);
+        else if (Version == HttpVersion.Http10) Put("Connection: keep-alive\r\n"u8, place, ref end);
+    }
+
+    private static void Put(ReadOnlySpan<byte> bytes, Span<byte> place, ref int end)
+    {
+        bytes.CopyTo(place[end..]);
+        end += bytes.Length;
     }
 
     public override Memory<byte> GetMemory(int atLeast) => _output.GetMemory(atLeast);

@@ -17,8 +17,8 @@ public class Http2ForwardingTests
             .Add("user-agent", "t/1").Add("x-two", "1").Add("x-two", "2"));
 
         Assert.Equal(
-            "GET /x?y HTTP/1.1\r\nHost: A.test:8443\r\nUser-Agent: t/1\r\nx-two: 1\r\nx-two: 2\r\n" +
-            "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: A.test:8443\r\nX-Real-IP: 127.0.0.1\r\n\r\n",
+            "GET /x?y HTTP/1.1\r\nHost: A.test:8443\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: https\r\n" +
+            "X-Forwarded-Host: A.test:8443\r\nX-Real-IP: 127.0.0.1\r\nUser-Agent: t/1\r\nx-two: 1\r\nx-two: 2\r\n\r\n",
             seen);
         Assert.Equal((200, "ok"), (answer.Status, answer.Body));
         Assert.Equal("2", answer["content-length"]);
