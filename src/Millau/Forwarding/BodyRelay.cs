@@ -56,7 +56,7 @@ internal static class BodyRelay
                 await exchange.Moved(waiting).ConfigureAwait(false);
                 waiting = 0;
             }
-            if (received == UpstreamConnection.NothingYet) received = await connection.FillAsync().ConfigureAwait(false);
+            if (received == UpstreamConnection.NothingYet) received = connection.EndFill(await connection.StartFill().ConfigureAwait(false));
             if (received <= 0) return RelayResult.Broken;
         }
         if (!Trailers.TryRead(decoder.Trailers, out var fields)) return RelayResult.Broken;
@@ -119,7 +119,7 @@ internal static class BodyRelay
             outcome.ResponseBytes += piece.Length;
             connection.Consume(piece.Length);
             if (!await exchange.FlushAsync().ConfigureAwait(false)) return RelayResult.ClientGone;
-            var received = await connection.FillAsync().ConfigureAwait(false);
+            var received = connection.EndFill(await connection.StartFill().ConfigureAwait(false));
             if (received <= 0) return received == 0 ? RelayResult.Done : RelayResult.Broken;
         }
     }

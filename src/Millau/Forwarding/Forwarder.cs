@@ -134,7 +134,13 @@ internal sealed class Forwarder(
                 }
 
                 // 4. to 6.
-                var failure = await AttemptAsync(context, instance, fresh: state.Again is not null).ConfigureAwait(false);
+                var failure = AttemptFailure.None;
+                string? reason = null;
+                var connection = BeginAttempt(context, instance, fresh: state.Again is not null);
+                if (connection is null)
+                    (connection, failure, reason) = await ConnectAsync(instance, context.Client.Loop).ConfigureAwait(false);
+                if (connection is not null) failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
+                EndAttempt(context, instance, failure, reason ?? connection?.TlsRefusal);
                 if (failure == AttemptFailure.None) return;
                 if (context.ClientGone) return;
                 if (context.Body.ClientError is { } error) ExceptionDispatchInfo.Throw(error);
@@ -221,34 +227,31 @@ internal sealed class Forwarder(
         return true;
     }
 
-    // 4. One attempt, with the answer relayed if there is one.
-    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
-    private async ValueTask<AttemptFailure> AttemptAsync(RequestContext context, UpstreamInstance instance, bool fresh)
+    // 4. Null if there is no connection that waits for a request.
+    private UpstreamConnection? BeginAttempt(RequestContext context, UpstreamInstance instance, bool fresh)
     {
         if (!fresh) context.Tried.Add(instance);
         watch.AttemptStarted(context, instance);
         if (context.ClientSpan is { } span) TraceContext.SetParent(context, span);
         // A second idle connection may have ended as the first one did.
         var connection = fresh ? null : RentIdle(instance, context.Client.Loop);
-        var failure = AttemptFailure.None;
-        string? reason = null;
         context.IsConnectionReused = connection is not null;
-        if (connection is null) (connection, failure, reason) = await ConnectAsync(instance, context.Client.Loop).ConfigureAwait(false);
-        if (connection is not null)
-            failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
-        if (failure != AttemptFailure.None) reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
-        watch.AttemptEnded(context, failure, reason ?? "");
-        if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return failure;
+        return connection;
+    }
 
-        // 5. Who is to blame.
+    // 5. Who is to blame. The reason is there where it says more than the failure.
+    private void EndAttempt(RequestContext context, UpstreamInstance instance, AttemptFailure failure, string? reason)
+    {
+        if (failure != AttemptFailure.None) reason ??= RetryRule.Describe(failure);
+        watch.AttemptEnded(context, failure, reason ?? "");
+        if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return;
         Log.AttemptFailed(logger, context.Exchange.Method, context.Host, instance.Service.Name, instance.Name, reason!);
-        if (!RetryRule.BlamesInstance(failure) || !instance.LeaveOut()) return failure;
+        if (!RetryRule.BlamesInstance(failure) || !instance.LeaveOut()) return;
         watch.InstanceLeftOut(instance, failure);
         // That one which is to stop fails is no news.
         if (instance.Phase == InstancePhase.Running)
             Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason!,
                 instance.Service.Retry.TotalSeconds);
-        return failure;
     }
 
     private static UpstreamConnection? RentIdle(UpstreamInstance instance, EventLoop? loop)
@@ -299,7 +302,18 @@ internal sealed class Forwarder(
             if (!context.Hold(connection)) return AttemptFailure.Closed;
             var timeout = connection.Instance.Service.Timeout;
             connection.SetDeadline(timeout);
-            var failure = await SendAndReceiveHeadAsync(context, connection, timeout).ConfigureAwait(false);
+            // A failed send is no verdict yet: the instance may have answered before it stopped reading.
+            await SendHead(context, connection).ConfigureAwait(false);
+            HeadFailure? noHead = null;
+            if (!context.ExpectsContinue)
+            {
+                if (!context.Body.IsSentWithHead) context.Body.Start(connection, timeout);
+                connection.BeginHead();
+                while (!connection.TryReadHead(out noHead)) connection.EndFill(await connection.StartFill().ConfigureAwait(false));
+            }
+            var failure = noHead is { } why
+                ? ToFailure(connection, why)
+                : await ReadFinalHeadAsync(context, connection, timeout).ConfigureAwait(false);
             if (failure != AttemptFailure.None) return failure;
 
             // 6.
@@ -351,41 +365,49 @@ internal sealed class Forwarder(
         }
     }
 
-    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
-    private async ValueTask<AttemptFailure> SendAndReceiveHeadAsync(
-        RequestContext context, UpstreamConnection connection, TimeSpan timeout)
+    private static ValueTask<int> SendHead(RequestContext context, UpstreamConnection connection) =>
+        context.Certificate is null || context.SendsCertificate
+            ? connection.SendAsync(context.Writer.Written)
+            : connection.SendAsync(context.Writer.WrittenWithoutOptional);
+
+    // Nearly always it is there by now.
+    private static ValueTask<AttemptFailure> ReadFinalHeadAsync(RequestContext context, UpstreamConnection connection, TimeSpan timeout) =>
+        context.ExpectsContinue || connection.Head.IsInterim
+            ? ReadInterimHeadsAsync(context, connection, timeout, context.ExpectsContinue)
+            : new(IsWrongSwitch(context, connection) ? AttemptFailure.BrokenResponse : AttemptFailure.None);
+
+    // What there may be before it: a client that waits to be asked for the body, and interim heads, of which the first is there if no
+    // client waits.
+    private static async ValueTask<AttemptFailure> ReadInterimHeadsAsync(
+        RequestContext context, UpstreamConnection connection, TimeSpan timeout, bool awaitsContinue)
     {
-        // A failed send is no verdict yet: the instance may have answered before it stopped reading.
-        if (context.Certificate is null || context.SendsCertificate)
-            await connection.SendAsync(context.Writer.Written).ConfigureAwait(false);
-        else
-            await connection.SendAsync(context.Writer.WrittenWithoutOptional).ConfigureAwait(false);
         var body = context.Body;
-        var awaitsContinue = context.ExpectsContinue;
-        if (!awaitsContinue && !body.IsSentWithHead) body.Start(connection, timeout);
+        var isThere = !awaitsContinue;
         for (var interim = 0; ; interim++)
         {
-            var head = connection.ReceiveHeadAsync();
-            if (awaitsContinue && !head.IsCompleted)
+            if (!isThere)
             {
-                var received = head.AsTask();
-                if (await Task.WhenAny(received, Task.Delay(ContinueTimeout)).ConfigureAwait(false) != received)
+                var head = connection.ReadHeadAsync();
+                if (awaitsContinue && !head.IsCompleted)
                 {
-                    awaitsContinue = false;
-                    await context.Exchange.ContinueAsync().ConfigureAwait(false);
-                    body.Start(connection, timeout);
+                    var received = head.AsTask();
+                    if (await Task.WhenAny(received, Task.Delay(ContinueTimeout)).ConfigureAwait(false) != received)
+                    {
+                        awaitsContinue = false;
+                        await context.Exchange.ContinueAsync().ConfigureAwait(false);
+                        body.Start(connection, timeout);
+                    }
+                    head = new(received);
                 }
-                head = new(received);
+                if (await head.ConfigureAwait(false) is { } failure) return ToFailure(connection, failure);
             }
-            if (await head.ConfigureAwait(false) is { } failure) return ToFailure(connection, failure);
-            var status = connection.Head.Status;
-            if (status == StatusCodes.Status101SwitchingProtocols)
-                return ProtocolSwitch.IsRight(context, connection) ? AttemptFailure.None : AttemptFailure.BrokenResponse;
+            isThere = false;
+            if (IsWrongSwitch(context, connection)) return AttemptFailure.BrokenResponse;
             if (!connection.Head.IsInterim) return AttemptFailure.None;
             if (interim == MaxInterimResponses) return AttemptFailure.BrokenResponse;
             // It is at work: its time begins anew. While a body is on its way, that keeps the time.
             if (body.IsSent) connection.SetDeadline(timeout);
-            if (status == StatusCodes.Status100Continue)
+            if (connection.Head.Status == StatusCodes.Status100Continue)
             {
                 if (awaitsContinue)
                 {
@@ -400,6 +422,10 @@ internal sealed class Forwarder(
             }
         }
     }
+
+    // A switch of protocols that nobody asked for, or to another one.
+    private static bool IsWrongSwitch(RequestContext context, UpstreamConnection connection) =>
+        connection.Head.Status == StatusCodes.Status101SwitchingProtocols && !ProtocolSwitch.IsRight(context, connection);
 
     private static AttemptFailure ToFailure(UpstreamConnection connection, HeadFailure failure) =>
         connection.TimedOut ? AttemptFailure.Timeout : failure switch

@@ -69,7 +69,7 @@ internal static class Tunnel
                 if (upstream.Buffered.IsEmpty)
                 {
                     if (toInstance.IsCompleted) upstream.SetDeadline(SilenceAfterEnd);
-                    var received = await upstream.FillAsync().ConfigureAwait(false);
+                    var received = upstream.EndFill(await upstream.StartFill().ConfigureAwait(false));
                     if (received <= 0) return received == 0;
                     // A client that reads slowly is none that is silent.
                     upstream.ClearDeadline();

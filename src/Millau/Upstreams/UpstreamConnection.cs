@@ -1,6 +1,4 @@
 using System.Net.Sockets;
-using System.Runtime.CompilerServices;
-using Millau.Async;
 using Millau.Http1;
 using Millau.Memory;
 using Millau.Transport;
@@ -45,6 +43,8 @@ internal sealed class UpstreamConnection : IDisposable
     private int _state = Active;
     private int _disposed;
     private bool _receiving;
+    private ResponseParser _parser;
+    private int _lastFill;
     private long _deadline;
 
     /// <param name="instance">Where to connect to.</param>
@@ -142,47 +142,79 @@ internal sealed class UpstreamConnection : IDisposable
     /// <inheritdoc cref="SendAsync(ReadOnlyMemory{byte})"/>
     public ValueTask<int> SendAsync(IList<ArraySegment<byte>> segments) => _stream.Send(segments);
 
-    /// <summary>Receives and parses the next head.</summary>
-    /// <returns>Null when there is one; else why not.</returns>
-    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
-    public async ValueTask<HeadFailure?> ReceiveHeadAsync()
+    /// <summary>From now on a head is read, by <see cref="TryReadHead"/> and as many fills as it takes.</summary>
+    public void BeginHead()
     {
         Head.Clear();
         if (_start == _end) _start = _end = 0;
         else MoveToFront();
-        var parser = new ResponseParser();
-        var anything = _end > 0;
-        while (true)
+        _parser = default;
+        _lastFill = 1;
+    }
+
+    /// <summary>
+    /// Parses what is there of the head. False if more is needed: <see cref="StartFill"/> is to be awaited, and what it gives told to
+    /// <see cref="EndFill"/>.
+    /// </summary>
+    /// <param name="failure">Null when there is a head; else why there will be none.</param>
+    public bool TryReadHead(out HeadFailure? failure)
+    {
+        failure = null;
+        if (_lastFill <= 0)
         {
-            if (_end > 0)
-            {
-                var status = parser.Parse(_buffer.AsSpan(0, _end), Head);
-                if (status == ParseStatus.Invalid) return HeadFailure.Broken;
-                if (status == ParseStatus.Complete)
-                {
-                    _start = parser.HeadLength;
-                    return null;
-                }
-            }
-            StartFill();
-            var received = await _stream.Received.ConfigureAwait(false);
-            EndFill(received);
-            if (received <= 0) return anything ? HeadFailure.Truncated : HeadFailure.Closed;
-            anything = true;
+            failure = _end > 0 ? HeadFailure.Truncated : HeadFailure.Closed;
+            return true;
+        }
+        if (_end == 0) return false;
+        switch (_parser.Parse(_buffer.AsSpan(0, _end), Head))
+        {
+            case ParseStatus.Complete:
+                _start = _parser.HeadLength;
+                return true;
+            case ParseStatus.Invalid:
+                failure = HeadFailure.Broken;
+                return true;
+            default:
+                return false;
         }
     }
 
-    /// <summary>Receives into the own buffer, behind what is there. 0: the end; -1: the connection failed.</summary>
-    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
-    public async ValueTask<int> FillAsync()
+    /// <summary>Reads the next head, waiting for it.</summary>
+    /// <returns>As the failure of <see cref="TryReadHead"/>.</returns>
+    public async ValueTask<HeadFailure?> ReadHeadAsync()
     {
-        StartFill();
-        var received = await _stream.Received.ConfigureAwait(false);
-        EndFill(received);
+        BeginHead();
+        HeadFailure? failure;
+        while (!TryReadHead(out failure)) EndFill(await StartFill().ConfigureAwait(false));
+        return failure;
+    }
+
+    /// <summary>
+    /// Receives into the own buffer, behind what is there; the result goes to <see cref="EndFill"/>. In two steps, since a method that
+    /// waits costs more than the rest of this.
+    /// </summary>
+    public ValueTask<int> StartFill()
+    {
+        // The receive that watched the idle connection goes on as this one.
+        if (!_receiving)
+        {
+            if (_end == _buffer.Length) Grow();
+            StartReceive();
+        }
+        return _stream.Received;
+    }
+
+    /// <summary>Takes over what was received.</summary>
+    /// <returns>The bytes received. 0: the end; -1: the connection failed.</returns>
+    public int EndFill(int received)
+    {
+        _receiving = false;
+        _lastFill = received;
+        if (received > 0) _end += received;
         return received;
     }
 
-    /// <summary>As <see cref="FillAsync"/>, but takes only what is there: <see cref="NothingYet"/> if that is nothing.</summary>
+    /// <summary>As <see cref="StartFill"/>, but takes only what is there: <see cref="NothingYet"/> if that is nothing.</summary>
     public int TryFill()
     {
         if (_end == _buffer.Length) Grow();
@@ -316,20 +348,6 @@ internal sealed class UpstreamConnection : IDisposable
     {
         _start = _end = 0;
         StartReceive();
-    }
-
-    private void StartFill()
-    {
-        // The receive that watched the idle connection goes on as this one.
-        if (_receiving) return;
-        if (_end == _buffer.Length) Grow();
-        StartReceive();
-    }
-
-    private void EndFill(int received)
-    {
-        _receiving = false;
-        if (received > 0) _end += received;
     }
 
     private void StartReceive()

@@ -85,7 +85,7 @@ public sealed class UpstreamConnectionPoolTests : IAsyncDisposable
         await connection.SendAsync("?"u8.ToArray());
         var upstream = await _scripted.AcceptAsync();
         await upstream.SendAsync("!");
-        Assert.Equal(1, await connection.FillAsync());
+        Assert.Equal(1, connection.EndFill(await connection.StartFill()));
         connection.Consume(1);
     }
 }

@@ -30,9 +30,9 @@ public sealed class UpstreamConnectionTests : IDisposable
         // In TLS an end that was not said would have been a failure.
         Assert.False(upstream.HasFailed);
         await upstream.SendAsync("and so on");
-        Assert.Equal(9, await connection.FillAsync());
+        Assert.Equal(9, connection.EndFill(await connection.StartFill()));
         await upstream.DisposeAsync();
-        Assert.Equal(0, await connection.FillAsync());
+        Assert.Equal(0, connection.EndFill(await connection.StartFill()));
     }
 
     [Theory]
@@ -44,7 +44,7 @@ public sealed class UpstreamConnectionTests : IDisposable
         await connection.SendAsync("x"u8.ToArray());
         var upstream = await instance.AcceptAsync();
         await upstream.SendAsync("a");
-        Assert.Equal(1, await connection.FillAsync());
+        Assert.Equal(1, connection.EndFill(await connection.StartFill()));
         var bytes = new byte[4];
 
         Assert.Equal(UpstreamConnection.NothingYet, connection.TryReceive(bytes));
@@ -55,7 +55,7 @@ public sealed class UpstreamConnectionTests : IDisposable
         Assert.Equal("fg"u8, bytes.AsSpan(0, 2));
         Assert.Equal(UpstreamConnection.NothingYet, connection.TryReceive(bytes));
         await upstream.SendAsync("h");
-        Assert.Equal(1, await connection.FillAsync());
+        Assert.Equal(1, connection.EndFill(await connection.StartFill()));
     }
 
     [Theory]
@@ -88,7 +88,7 @@ public sealed class UpstreamConnectionTests : IDisposable
     {
         await using var instance = Instance(tls);
         using var connection = await ConnectAsync(instance, tls, onLoop);
-        var waiting = connection.FillAsync();
+        var waiting = connection.StartFill();
         connection.Abort();
         Assert.Equal(-1, await waiting);
         Assert.Equal(-1, await connection.SendAsync("x"u8.ToArray()));

@@ -54,8 +54,11 @@ internal sealed class Http1Connection : HttpConnection
         using var gone = Connection.ConnectionClosed.UnsafeRegister(static exchange => ((Exchange)exchange!).SayGone(), _exchange);
         try
         {
-            while (await ReadHeadAsync().ConfigureAwait(false))
+            while (true)
             {
+                _reading.Set(Service.Clock.Now + (long)Service.Limits.Idle.TotalMilliseconds);
+                var read = await _input.ReadAsync().ConfigureAwait(false);
+                if (!await TakeHeadAsync(read).ConfigureAwait(false)) return;
                 var length = _exchange.Fields.Bytes.Length;
                 await Service.Handler.HandleAsync(_exchange).ConfigureAwait(false);
                 if (!await EndAsync().ConfigureAwait(false)) return;
@@ -139,16 +142,21 @@ internal sealed class Http1Connection : HttpConnection
 
     private static bool IsTaken(FlushResult result) => !result.IsCompleted && !result.IsCanceled;
 
-    // False when no further request is to be answered.
-    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
-    private async ValueTask<bool> ReadHeadAsync()
+    // False when no further request is to be answered. Nearly always the first bytes of a head are all of it.
+    private ValueTask<bool> TakeHeadAsync(ReadResult read)
     {
         var parser = new RequestParser();
-        var began = false;
-        _reading.Set(Service.Clock.Now + (long)Service.Limits.Idle.TotalMilliseconds);
-        while (true)
+        var status = read.Buffer.IsEmpty ? ParseStatus.Incomplete : Parse(ref parser, read.Buffer);
+        return status == ParseStatus.Complete && !read.IsCanceled
+            ? BeginAsync(parser, read.Buffer)
+            : ReadHeadAsync(read, parser, status);
+    }
+
+    [AsyncMethodBuilder(typeof(KeptMethodBuilder<>))]
+    private async ValueTask<bool> ReadHeadAsync(ReadResult read, RequestParser parser, ParseStatus status)
+    {
+        for (var began = false; ;)
         {
-            var read = await _input.ReadAsync().ConfigureAwait(false);
             var buffer = read.Buffer;
             if (read.IsCanceled && (IsTooSlow || (_closeRequested && buffer.IsEmpty)))
             {
@@ -156,7 +164,6 @@ internal sealed class Http1Connection : HttpConnection
                 if (IsTooSlow && began) await RefuseAsync(new(StatusCodes.Status408RequestTimeout, "the request came too slowly")).ConfigureAwait(false);
                 return false;
             }
-            var status = buffer.IsEmpty ? ParseStatus.Incomplete : Parse(ref parser, buffer);
             if (status == ParseStatus.Complete) return await BeginAsync(parser, buffer).ConfigureAwait(false);
             _input.AdvanceTo(buffer.Start, buffer.End);
             if (status == ParseStatus.Invalid)
@@ -165,10 +172,13 @@ internal sealed class Http1Connection : HttpConnection
                 return false;
             }
             if (read.IsCompleted) return false;
-            if (began || buffer.IsEmpty) continue;
-            began = true;
-            if (!_reading.TryClear()) continue;
-            _reading.Set(Service.Clock.Now + (long)Service.Limits.Header.TotalMilliseconds);
+            if (!began && !buffer.IsEmpty)
+            {
+                began = true;
+                if (_reading.TryClear()) _reading.Set(Service.Clock.Now + (long)Service.Limits.Header.TotalMilliseconds);
+            }
+            read = await _input.ReadAsync().ConfigureAwait(false);
+            status = read.Buffer.IsEmpty ? ParseStatus.Incomplete : Parse(ref parser, read.Buffer);
         }
     }
 
