@@ -21,6 +21,10 @@ internal static unsafe partial class Native
 
     public static readonly int EventDataOffset = EventSize - 8;
 
+    // sendto and recvfrom, by their numbers: x86-64 has its own, all newer architectures have the same.
+    private static readonly nint SendTo = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 44 : 206;
+    private static readonly nint ReceiveFrom = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 45 : 207;
+
     /// <summary>Where the bytes of a scattered send are.</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Vector
@@ -77,7 +81,7 @@ internal static unsafe partial class Native
         {
             while (true)
             {
-                var received = recv(descriptor, start, (nuint)target.Length, DontWait);
+                var received = syscall(ReceiveFrom, descriptor, start, (nuint)target.Length, DontWait, null, null);
                 if (received >= 0) return (int)received;
                 var error = Marshal.GetLastSystemError();
                 if (error != EINTR) return -error;
@@ -92,7 +96,7 @@ internal static unsafe partial class Native
         {
             while (true)
             {
-                var sent = send(descriptor, start, (nuint)bytes.Length, DontWait | NoSignal);
+                var sent = syscall(SendTo, descriptor, start, (nuint)bytes.Length, DontWait | NoSignal, null, null);
                 if (sent >= 0) return (int)sent;
                 var error = Marshal.GetLastSystemError();
                 if (error != EINTR) return -error;
@@ -174,11 +178,10 @@ internal static unsafe partial class Native
     [LibraryImport("libc")]
     private static partial int eventfd(uint value, int flags);
 
-    [LibraryImport("libc")]
-    private static partial nint recv(int descriptor, byte* buffer, nuint length, int flags);
-
-    [LibraryImport("libc")]
-    private static partial nint send(int descriptor, byte* buffer, nuint length, int flags);
+    // What each request takes twice: not by libc's functions, in which a thread may be cancelled, and which therefore take two interlocked
+    // steps more. Nor is the collector told of it: neither call waits.
+    [LibraryImport("libc"), SuppressGCTransition]
+    private static partial nint syscall(nint number, nint descriptor, byte* buffer, nuint length, nint flags, void* address, void* addressLength);
 
     [LibraryImport("libc")]
     private static partial nint sendmsg(int descriptor, Message* message, int flags);
