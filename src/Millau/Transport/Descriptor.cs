@@ -15,7 +15,7 @@ internal struct Descriptor(int number)
     public bool IsClosed => Volatile.Read(ref _users) < 0;
 
     /// <summary>
-    /// Keeps it open for a call, which must not block, and which <see cref="Release"/> follows. False once it was closed.
+    /// Keeps it open for a call, which must not block, and which <see cref="Release"/> follows. A full fence. False once it was closed.
     /// </summary>
     public bool TryHold(out int held)
     {

@@ -34,7 +34,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
 
     public override bool TryRead(out ReadResult result)
     {
-        if (Interlocked.Exchange(ref _cancelNext, 0) != 0)
+        if (TakeCancel())
         {
             result = Result(cancelled: true);
             return true;
@@ -66,7 +66,7 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     {
         ObjectDisposedException.ThrowIf(_completed, this);
         cancellationToken.ThrowIfCancellationRequested();
-        if (Interlocked.Exchange(ref _cancelNext, 0) != 0)
+        if (TakeCancel())
         {
             _onlyWaits = false;
             return new(Result(cancelled: true));
@@ -136,6 +136,9 @@ internal sealed class LoopPipeReader(LoopSocket socket, MemoryPool<byte> pool) :
     private ReadResult Answer() => _failure is null ? Result(cancelled: false) : throw _failure;
 
     private ReadResult Result(bool cancelled) => new(_received.All, cancelled, _ended);
+
+    // One that comes a moment later meets the read when it is armed.
+    private bool TakeCancel() => Volatile.Read(ref _cancelNext) != 0 && Interlocked.Exchange(ref _cancelNext, 0) != 0;
 
     private bool TakeWait()
     {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Runtime.InteropServices;
 using System.Threading.Tasks.Sources;
 
 namespace Millau.Transport;
@@ -19,7 +20,9 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
     private readonly Action<object?> _cancelled = static state => ((LoopPipeWriter)state!).OnTokenCancelled();
     private readonly List<Written> _blocks = [];
     private ManualResetValueTaskSourceCore<FlushResult> _source;
-    private Memory<byte> _current;
+
+    // The last block, from its start, and how much of it is used; none when all are closed.
+    private ArraySegment<byte> _current;
     private int _end;
     private int _firstUnsent;
     private int _unsentStart;
@@ -38,16 +41,20 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
-        var free = _current.Length - _end;
-        if (free < Math.Max(sizeHint, 1)) AddBlock(sizeHint);
-        return _current[_end..];
+        MakeRoom(sizeHint);
+        return _current.AsMemory(_end);
     }
 
-    public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+    // An answer is written in many small pieces: this is not the way round by Memory.
+    public override Span<byte> GetSpan(int sizeHint = 0)
+    {
+        MakeRoom(sizeHint);
+        return _current.AsSpan(_end);
+    }
 
     public override void Advance(int bytes)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(_current.Length - _end));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(_current.Count - _end));
         _end += bytes;
         _unflushed += bytes;
     }
@@ -55,7 +62,9 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
     public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        if (Interlocked.Exchange(ref _cancelNext, 0) != 0) return new(new FlushResult(isCanceled: true, _failed));
+        // A cancel that comes a moment later meets the flush when it is armed.
+        if (Volatile.Read(ref _cancelNext) != 0 && Interlocked.Exchange(ref _cancelNext, 0) != 0)
+            return new(new FlushResult(isCanceled: true, _failed));
         if (_unflushed == 0 && _firstUnsent == 0 && _unsentStart == 0 && _blocks.Count == 0)
             return new(new FlushResult(isCanceled: false, _failed));
         CloseBlock();
@@ -111,18 +120,23 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
+    private void MakeRoom(int sizeHint)
+    {
+        if (_current.Count - _end < Math.Max(sizeHint, 1)) AddBlock(sizeHint);
+    }
+
     private void AddBlock(int sizeHint)
     {
         CloseBlock();
         var owner = sizeHint <= pool.MaxBufferSize ? pool.Rent() : new LargeBlock(sizeHint);
-        _blocks.Add(new Written(owner, 0));
-        _current = owner.Memory;
+        if (!MemoryMarshal.TryGetArray(owner.Memory, out _current)) throw new NotSupportedException("The pool's blocks are no arrays.");
+        _blocks.Add(new Written(owner, _current, 0));
     }
 
     private void CloseBlock()
     {
-        if (_blocks.Count == 0) return;
-        if (_current.Length > 0) _blocks[^1] = _blocks[^1] with { Length = _end };
+        if (_current.Count == 0) return;
+        CollectionsMarshal.AsSpan(_blocks)[^1].Length = _end;
         _current = default;
         _end = 0;
     }
@@ -155,10 +169,8 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
 
     private int SendOne()
     {
-        var block = _blocks[_firstUnsent];
-        return block.Length == _unsentStart
-            ? 0
-            : socket.Send(block.Owner.Memory.Span[_unsentStart..block.Length]);
+        ref var block = ref CollectionsMarshal.AsSpan(_blocks)[_firstUnsent];
+        return block.Length == _unsentStart ? 0 : socket.Send(block.Bytes[_unsentStart..block.Length]);
     }
 
     private unsafe int SendSeveral()
@@ -172,7 +184,7 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
             var block = _blocks[_firstUnsent + i];
             var start = i == 0 ? _unsentStart : 0;
             if (block.Length == start) continue;
-            fixed (byte* bytes = block.Owner.Memory.Span)
+            fixed (byte* bytes = block.Bytes.AsSpan())
                 vectors[used++] = new Native.Vector { Start = bytes + start, Length = (nuint)(block.Length - start) };
         }
         return used == 0 ? 0 : socket.Send(vectors, used);
@@ -224,7 +236,7 @@ internal sealed class LoopPipeWriter(LoopSocket socket, MemoryPool<byte> pool) :
         _source.SetException(new OperationCanceledException(_token));
     }
 
-    private readonly record struct Written(IMemoryOwner<byte> Owner, int Length);
+    private record struct Written(IMemoryOwner<byte> Owner, ArraySegment<byte> Bytes, int Length);
 
     // More than a block of the pool in one piece; rare, and pinned like those.
     private sealed class LargeBlock(int size) : IMemoryOwner<byte>

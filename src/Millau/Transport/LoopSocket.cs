@@ -188,9 +188,7 @@ internal abstract class LoopSocket(int number, EventLoop loop) : Watched
     /// <summary>Receives what is there: bytes, 0 for the end, or a negative error number such as <see cref="WouldBlock"/>.</summary>
     public int Receive(Span<byte> target)
     {
-        Volatile.Write(ref _readable, Quiet);
-        // The kernel must be asked after the edge was taken back, or one between the two would be lost.
-        Interlocked.MemoryBarrier();
+        TakeBack(ref _readable);
         if (!TryHold(out var descriptor)) return -Native.ECONNRESET;
         var received = Native.Receive(descriptor, target);
         Release();
@@ -202,8 +200,7 @@ internal abstract class LoopSocket(int number, EventLoop loop) : Watched
     /// <summary>Sends what the kernel takes: bytes, or a negative error number such as <see cref="WouldBlock"/>.</summary>
     public int Send(ReadOnlySpan<byte> bytes)
     {
-        Volatile.Write(ref _writable, Quiet);
-        Interlocked.MemoryBarrier();
+        TakeBack(ref _writable);
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = Native.Send(descriptor, bytes);
         Release();
@@ -213,8 +210,7 @@ internal abstract class LoopSocket(int number, EventLoop loop) : Watched
     /// <summary>Sends several pieces in one call, as <see cref="Send(ReadOnlySpan{byte})"/>. The memory must be pinned.</summary>
     public unsafe int Send(Native.Vector* vectors, int count)
     {
-        Volatile.Write(ref _writable, Quiet);
-        Interlocked.MemoryBarrier();
+        TakeBack(ref _writable);
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = Native.Send(descriptor, vectors, count);
         Release();
@@ -252,8 +248,7 @@ internal abstract class LoopSocket(int number, EventLoop loop) : Watched
     /// <param name="most">Bytes.</param>
     public int SpliceTo(SplicePipe pipe, int most)
     {
-        Volatile.Write(ref _readable, Quiet);
-        Interlocked.MemoryBarrier();
+        TakeBack(ref _readable);
         if (!TryHold(out var descriptor)) return -Native.ECONNRESET;
         var received = pipe.Fill(descriptor, most);
         Release();
@@ -266,13 +261,15 @@ internal abstract class LoopSocket(int number, EventLoop loop) : Watched
     /// <summary>Sends what is in a pipe, which must not be empty, as far as the kernel takes it; as <see cref="Send(ReadOnlySpan{byte})"/>.</summary>
     public int SpliceFrom(SplicePipe pipe)
     {
-        Volatile.Write(ref _writable, Quiet);
-        Interlocked.MemoryBarrier();
+        TakeBack(ref _writable);
         if (!TryHold(out var descriptor)) return -Native.EPIPE;
         var sent = pipe.Drain(descriptor);
         Release();
         return Count(sent);
     }
+
+    // The kernel must be asked after the edge was taken back, or one between the two would be lost. TryHold, which is next, is the fence.
+    private static void TakeBack(ref int readiness) => Volatile.Write(ref readiness, Quiet);
 
     private int Count(int sent)
     {

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 
 namespace Millau.Transport;
 
@@ -11,7 +12,7 @@ internal sealed class ReceivedSegment : ReadOnlySequenceSegment<byte>
     public int End { get; set; }
 
     /// <summary>Where more may be received.</summary>
-    public Memory<byte> Free => _block!.Memory[End..];
+    public Memory<byte> Free => MemoryMarshal.AsMemory(Memory)[End..];
 
     public ReceivedSegment? Following => (ReceivedSegment?)Next;
 
@@ -24,7 +25,7 @@ internal sealed class ReceivedSegment : ReadOnlySequenceSegment<byte>
         RunningIndex = 0;
         if (before is null) return;
         // What is full ends where its bytes end; only the last may grow.
-        before.Memory = before._block!.Memory[..before.End];
+        before.Memory = before.Memory[..before.End];
         before.Next = this;
         RunningIndex = before.RunningIndex + before.End;
     }
