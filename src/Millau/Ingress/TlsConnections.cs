@@ -25,7 +25,7 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
     {
         var carrier = connection.Transport;
         var records = new RecordStream(carrier);
-        var stream = new SslStream(records, leaveInnerStreamOpen: true);
+        var stream = new SslStream(records);
         await using var closing = stream.ConfigureAwait(false);
         if (!await ShakeHandsAsync(connection, stream, records).ConfigureAwait(false)) return;
         // It serves nothing but the handshake (RFC 8737 section 3).

@@ -14,6 +14,7 @@ internal struct ReceivedBytes(MemoryPool<byte> pool)
     private ReceivedSegment? _last;
     private ReceivedSegment? _spare;
     private int _start;
+    private bool _isRoomOut;
 
     /// <summary>Nothing is here that the user has not seen: it waits for more.</summary>
     public bool AllExamined { get; private set; } = true;
@@ -23,20 +24,28 @@ internal struct ReceivedBytes(MemoryPool<byte> pool)
     public readonly ReadOnlySequence<byte> All =>
         _first is null ? ReadOnlySequence<byte>.Empty : new(_first, _start, _last!, _last!.End);
 
-    /// <summary>Where more may be put; a new block if the last has too little room. <see cref="Add"/> is to follow.</summary>
+    /// <summary>Bytes that there is room for in the last block.</summary>
+    public readonly int Room => _last?.Free.Length ?? 0;
+
+    /// <summary>
+    /// Where more may be put; a new block if the last has too little room. <see cref="Add"/> is to follow: until then the block stays,
+    /// though all that is in it be consumed.
+    /// </summary>
     /// <param name="least">Bytes; no more than a block has.</param>
     public Memory<byte> GetRoom(int least)
     {
         if (_last is null || _last.Free.Length < least) AddSegment();
+        _isRoomOut = true;
         return _last!.Free;
     }
 
     /// <summary>So many bytes were put there; for none, nothing has changed.</summary>
     public void Add(int count)
     {
+        _isRoomOut = false;
         _last!.End += count;
         if (count > 0) AllExamined = false;
-        else if (_last == _first && _last.End == 0) DropFirst();
+        else DropEmpty();
     }
 
     /// <summary>As <see cref="PipeReader.AdvanceTo(SequencePosition, SequencePosition)"/>; returns how many bytes were consumed.</summary>
@@ -47,10 +56,7 @@ internal struct ReceivedBytes(MemoryPool<byte> pool)
         while (_first != segment) DropFirst();
         _start = consumed.GetInteger();
         AllExamined = examined.GetObject() == _last && examined.GetInteger() == _last.End;
-        if (_first != _last || _start != _last.End) return count;
-        // Nothing is left: an idle connection holds no buffer.
-        DropFirst();
-        AllExamined = true;
+        DropEmpty();
         return count;
     }
 
@@ -64,7 +70,16 @@ internal struct ReceivedBytes(MemoryPool<byte> pool)
             DropFirst();
         }
         AllExamined = true;
+        _isRoomOut = false;
         return count;
+    }
+
+    // Nothing is left: an idle connection holds no buffer.
+    private void DropEmpty()
+    {
+        if (_first != _last || _start != _last!.End || _isRoomOut) return;
+        DropFirst();
+        AllExamined = true;
     }
 
     private void AddSegment()

@@ -25,8 +25,9 @@ public class RecordStreamTests : IDuplexPipe
     {
         await GiveAsync(First + Second);
         Assert.Equal(First, await ReadAsync());
-        Assert.False(_stream.IsReady);
+        Assert.True(_stream.IsReady);
         Assert.Equal(Second, await ReadAsync());
+        Assert.False(_stream.IsReady);
     }
 
     [Fact]
@@ -35,14 +36,14 @@ public class RecordStreamTests : IDuplexPipe
         for (var split = 1; split < First.Length; split++)
         {
             await GiveAsync(First[..split]);
-            Assert.False(_stream.TryLook());
+            Assert.False(TryLook());
             var reading = ReadAsync();
             Assert.False(reading.IsCompleted);
             await GiveAsync(First[split..] + Second[..^1]);
             Assert.Equal(First, await reading.WaitAsync(TlsPair.Deadline));
-            Assert.False(_stream.TryLook());
+            Assert.False(TryLook());
             await GiveAsync(Second[^1..]);
-            Assert.True(_stream.TryLook());
+            Assert.True(TryLook());
             Assert.Equal(Second, await ReadAsync());
         }
     }
@@ -87,8 +88,6 @@ public class RecordStreamTests : IDuplexPipe
         var reading = ReadAsync();
         Input.CancelPendingRead();
         await Assert.ThrowsAsync<OperationCanceledException>(() => reading.WaitAsync(TlsPair.Deadline));
-        Assert.True(_stream.TakeInterrupted());
-        Assert.False(_stream.TakeInterrupted());
         await GiveAsync(First[4..]);
         Assert.Equal(First, await ReadAsync());
     }
@@ -127,6 +126,41 @@ public class RecordStreamTests : IDuplexPipe
         await _stream.FlushAsync(CancellationToken.None);
         await Assert.ThrowsAsync<IOException>(ReadAsync);
     }
+
+    [Fact]
+    public async Task Behind_the_handshake_a_read_stays_open_until_a_record_is_there_for_it()
+    {
+        await _stream.EndHandshakeAsync(CancellationToken.None);
+        for (var i = 0; i < 2; i++)
+        {
+            var reading = ReadAsync();
+            Assert.True(_stream.IsAsked);
+            await GiveAsync(First[..4]);
+            Assert.False(TryLook());
+            Input.CancelPendingRead();
+            Assert.False(TryLook());
+            await GiveAsync(First[4..] + Second);
+            Assert.True(TryLook());
+            Assert.False(reading.IsCompleted);
+            _stream.Answer();
+            Assert.False(_stream.IsAsked);
+            Assert.Equal(First, await reading.WaitAsync(TlsPair.Deadline));
+            Assert.Equal(Second, await ReadAsync());
+        }
+    }
+
+    [Theory]
+    [InlineData(Second)]
+    [InlineData(Second + First)]
+    public async Task What_was_not_read_is_left_to_the_pipe(string more)
+    {
+        await GiveAsync(First + more);
+        Assert.Equal(First, await ReadAsync());
+        await _stream.DisposeAsync();
+        Assert.Equal(more.Length, (await Input.ReadAsync()).Buffer.Length);
+    }
+
+    private bool TryLook() => _stream.IsReady || (Input.TryRead(out var read) && _stream.Look(read));
 
     private async Task GiveAsync(string latin1) => await _in.Writer.WriteAsync(Encoding.Latin1.GetBytes(latin1));
 

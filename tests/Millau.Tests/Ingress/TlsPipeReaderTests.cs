@@ -251,6 +251,41 @@ public class TlsPipeReaderTests
     }
 
     [Fact]
+    public async Task What_came_before_is_read_though_SslStream_waits_for_more_and_all_of_it_can_be_consumed()
+    {
+        await using var pair = await TlsPair.StartAsync();
+        var record = await pair.EncryptAsync("good"u8.ToArray());
+        await pair.GiveAsync((byte[])[.. record, 0x17, 3, 3, 0xff, 0xff, 1, 2, 3]);
+        var read = await pair.Reader.ReadAsync().AsTask().WaitAsync(TlsPair.Deadline);
+        Assert.Equal("good"u8, read.Buffer.ToArray());
+        Assert.True(pair.Records.IsAsked);
+        pair.Reader.AdvanceTo(read.Buffer.End);
+        // SslStream may still write there.
+        Assert.Equal(1, pair.Ledger.Count);
+        var reading = pair.Reader.ReadAsync().AsTask();
+        Assert.False(reading.IsCompleted);
+        pair.End();
+        await Assert.ThrowsAsync<IOException>(() => reading.WaitAsync(TlsPair.Deadline));
+        Assert.Equal(0, pair.Ledger.Count);
+    }
+
+    [Fact]
+    public async Task A_token_ends_a_waiting_read_and_the_next_one_goes_on()
+    {
+        await using var pair = await TlsPair.StartAsync();
+        var record = await pair.EncryptAsync("hello"u8.ToArray());
+        await pair.GiveAsync(record.AsMemory(0, 3));
+        using var cancellation = new CancellationTokenSource();
+        var reading = pair.Reader.ReadAsync(cancellation.Token).AsTask();
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading.WaitAsync(TlsPair.Deadline));
+        await pair.GiveAsync(record.AsMemory(3));
+        var read = await pair.Reader.ReadAsync().AsTask().WaitAsync(TlsPair.Deadline);
+        Assert.Equal("hello"u8, read.Buffer.ToArray());
+        pair.Reader.AdvanceTo(read.Buffer.End);
+    }
+
+    [Fact]
     public async Task A_completed_reader_gives_back_what_it_holds()
     {
         await using var pair = await TlsPair.StartAsync();

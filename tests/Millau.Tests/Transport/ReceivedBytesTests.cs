@@ -51,6 +51,30 @@ public class ReceivedBytesTests
         Assert.Equal(0, ledger.Count);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void A_block_with_room_that_is_out_stays_though_it_is_consumed(int added)
+    {
+        var ledger = new BufferLedger();
+        using var pool = new BlockMemoryPool(BlockSize, ledger);
+        var received = new ReceivedBytes(pool);
+        Add(ref received, 1);
+        var room = received.GetRoom(1);
+        Assert.Equal(1, received.AdvanceTo(received.All.End, received.All.End));
+        Assert.True(received.AllExamined);
+        Assert.Equal(0, received.All.Length);
+        Assert.Equal(1, ledger.Count);
+
+        room.Span[0] = 2;
+        received.Add(added);
+
+        Assert.Equal(added == 0, received.AllExamined);
+        Assert.Equal(added == 0 ? [] : [2], received.All.ToArray());
+        Assert.Equal(added, ledger.Count);
+        received.Clear();
+    }
+
     private static void Add(ref ReceivedBytes received, byte value)
     {
         received.GetRoom(1).Span[0] = value;
