@@ -17,6 +17,9 @@ internal sealed class EventLoop : IDisposable
     private const int MostEvents = 256;
     private const ulong WakeUp = ulong.MaxValue;
 
+    [ThreadStatic]
+    private static EventLoop? t_current;
+
     private readonly Lock _lock = new();
     private readonly Stack<int> _freeSlots = [];
     private readonly ConcurrentQueue<LoopSocket> _closed = [];
@@ -135,8 +138,11 @@ internal sealed class EventLoop : IDisposable
     /// <summary>How many became ready together with the one that has its turn. On the loop alone.</summary>
     public int TurnSize { get; private set; }
 
+    /// <summary>The loop that the caller runs on; null on any other thread.</summary>
+    public static EventLoop? Current => t_current;
+
     /// <summary>The caller runs on this loop.</summary>
-    public bool IsCurrent => Thread.CurrentThread == _thread;
+    public bool IsCurrent => t_current == this;
 
     /// <summary>
     /// Has something done when all sockets that became ready together had their turn, so that what they bring forth can be dealt with at
@@ -158,6 +164,7 @@ internal sealed class EventLoop : IDisposable
 
     private unsafe void Run()
     {
+        t_current = this;
         var events = stackalloc byte[MostEvents * Native.EventSize];
         while (!_stopping)
         {

@@ -3,7 +3,7 @@ using Millau.Tls;
 
 namespace Millau.Upstreams;
 
-/// <summary>A service as the forwarder sees it. Immutable; its instances outlive it.</summary>
+/// <summary>A service as the forwarder sees it. Immutable but for <see cref="Counted"/>; its instances outlive it.</summary>
 /// <param name="Name">The service's name, unique.</param>
 /// <param name="Timeout">How long an attempt may go without progress.</param>
 /// <param name="Retry">How long an instance that failed is left out.</param>
@@ -27,4 +27,7 @@ internal sealed record UpstreamService(
 
     /// <summary>Shared by all that a service of this name was and will be.</summary>
     public RetryBudget Retries { get; init; } = new(TimeProvider.System);
+
+    /// <summary>What the one who counts its requests keeps with it, so as to find it at once. Any thread.</summary>
+    public object? Counted { get; set; }
 }

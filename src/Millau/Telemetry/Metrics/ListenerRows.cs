@@ -1,4 +1,5 @@
 using Millau.Ingress;
+using Millau.Transport;
 using Prometheus;
 
 namespace Millau.Telemetry.Metrics;
@@ -8,19 +9,32 @@ internal sealed class ListenerRows(IngressCounters counters, Listener listener)
 {
     private readonly MethodRows?[] _methods = new MethodRows?[MethodLabel.Count];
     private readonly Lock _lock = new();
-    private int _inFlight;
+    private readonly LoopCounts _inFlight = new(1);
 
     /// <summary>The rows of one method.</summary>
-    internal sealed record MethodRows(Counter.Child Requests, Counter.Child RequestBytes, Counter.Child ResponseBytes);
+    internal sealed record MethodRows(CounterRow Requests, CounterRow RequestBytes, CounterRow ResponseBytes);
 
     public Listener Listener => listener;
 
     /// <summary>Requests that have begun and not ended, tunnels included.</summary>
-    public int InFlight => Volatile.Read(ref _inFlight);
+    public long InFlight => Math.Max(0, _inFlight[0]);
 
-    public void Begin() => Interlocked.Increment(ref _inFlight);
+    public void Begin() => _inFlight.Add(0);
 
-    public void End() => Interlocked.Decrement(ref _inFlight);
+    /// <inheritdoc cref="LoopCounts.Add(EventLoop?, int, long)"/>
+    public void End(EventLoop? loop) => _inFlight.Add(loop, 0, -1);
+
+    /// <summary>Before the text is made; one thread at a time.</summary>
+    public void HandOver()
+    {
+        for (var method = 0; method < _methods.Length; method++)
+        {
+            if (Volatile.Read(ref _methods[method]) is not { } rows) continue;
+            rows.Requests.HandOver();
+            rows.RequestBytes.HandOver();
+            rows.ResponseBytes.HandOver();
+        }
+    }
 
     public MethodRows Of(int method) => Volatile.Read(ref _methods[method]) ?? Add(method);
 
@@ -29,11 +43,12 @@ internal sealed class ListenerRows(IngressCounters counters, Listener listener)
         lock (_lock)
         {
             return _methods[method] ??= new MethodRows(
-                counters.Requests.WithLabels(MethodLabel.Name(method), listener.Port, listener.Protocol),
-                counters.RequestBytes.WithLabels(MethodLabel.Name(method), listener.Port, listener.Protocol),
-                counters.ResponseBytes.WithLabels(MethodLabel.Name(method), listener.Port, listener.Protocol));
+                Row(counters.Requests, method), Row(counters.RequestBytes, method), Row(counters.ResponseBytes, method));
         }
     }
+
+    private CounterRow Row(Counter counter, int method) =>
+        new(counter.WithLabels(MethodLabel.Name(method), listener.Port, listener.Protocol));
 }
 
 /// <summary>The metrics of ports.</summary>

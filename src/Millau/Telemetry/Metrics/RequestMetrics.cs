@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Millau.Discovery;
 using Millau.Forwarding;
 using Millau.Ingress;
+using Millau.Transport;
 using Millau.Upstreams;
 using Prometheus;
 
@@ -13,14 +14,14 @@ namespace Millau.Telemetry.Metrics;
 /// </summary>
 /// <remarks>
 /// Labels are bounded whatever clients send: methods by <see cref="MethodLabel"/>, services by the catalog, codes by
-/// <see cref="ServiceRows"/>. No look-up of labels on a request's way: rows are kept, and found by place.
+/// <see cref="ServiceRows"/>. No look-up of labels on a request's way: rows are kept, and found by place or with the service.
 /// </remarks>
 internal sealed class RequestMetrics : IRequestObserver
 {
     private readonly IngressCounters _ingressCounters;
     private readonly ServiceCounters _serviceCounters;
     private readonly ListenerRows[] _listeners;
-    private readonly Counter _reusedConnections;
+    private readonly CounterRow _reusedConnections;
     private readonly TimeProvider _time;
     private readonly ConcurrentDictionary<RequestOutcome, Tunnelled> _tunnels = new();
     private readonly ConcurrentDictionary<string, ServiceRows> _services = new(StringComparer.Ordinal);
@@ -40,22 +41,25 @@ internal sealed class RequestMetrics : IRequestObserver
         _time = time;
         _ingressCounters = new IngressCounters(metrics);
         _serviceCounters = new ServiceCounters(metrics);
-        _reusedConnections = metrics.Counter(
-            "millau_upstream_connections_reused_total", "Attempts on a connection that had carried a request before.");
+        _reusedConnections = new CounterRow(metrics.Counter(
+            "millau_upstream_connections_reused_total", "Attempts on a connection that had carried a request before.").WithLabels());
         _listeners = [.. listeners.Select(l => new ListenerRows(_ingressCounters, l))];
         var open = metrics.Rows("millau_ingress_open_connections", "Connections of clients that are open.", "port", "protocol");
         var inFlight = metrics.Rows(
             "millau_ingress_requests_in_flight", "Requests that have begun and not ended, tunnels included.", "port", "protocol");
         metrics.BeforeScrape(() =>
         {
+            foreach (var (outcome, tunnel) in _tunnels) CountTunnelled(outcome, tunnel, ends: false);
+            foreach (var (_, rows) in _services) rows.HandOver();
+            _reusedConnections.HandOver();
             // A port that the system is to choose has no name before.
             foreach (var rows in _listeners)
             {
+                rows.HandOver();
                 if (rows.Listener.Port.Length == 0) continue;
                 open.Set(rows.Listener.OpenConnections, rows.Listener.Port, rows.Listener.Protocol);
                 inFlight.Set(rows.InFlight, rows.Listener.Port, rows.Listener.Protocol);
             }
-            foreach (var (outcome, tunnel) in _tunnels) CountTunnelled(outcome, tunnel, ends: false);
         });
     }
 
@@ -98,7 +102,8 @@ internal sealed class RequestMetrics : IRequestObserver
     {
         var outcome = context.Outcome;
         if (Find(outcome.Listener) is not { } listener) return;
-        listener.End();
+        var loop = EventLoop.Current;
+        listener.End(loop);
         if (outcome.IsTunnel)
         {
             if (_tunnels.TryRemove(outcome, out var tunnel)) CountTunnelled(outcome, tunnel, ends: true);
@@ -106,20 +111,20 @@ internal sealed class RequestMetrics : IRequestObserver
         }
         var method = MethodLabel.Index(context.Exchange.Method);
         var ingress = listener.Of(method);
-        ingress.Requests.Inc();
-        if (outcome.RequestBytes > 0) ingress.RequestBytes.Inc(outcome.RequestBytes);
+        ingress.Requests.Inc(loop);
+        if (outcome.RequestBytes > 0) ingress.RequestBytes.Inc(loop, outcome.RequestBytes);
         // Millau's own line of text is no body of an instance.
-        if (outcome.IsAnswered && outcome.ResponseBytes > 0) ingress.ResponseBytes.Inc(outcome.ResponseBytes);
+        if (outcome.IsAnswered && outcome.ResponseBytes > 0) ingress.ResponseBytes.Inc(loop, outcome.ResponseBytes);
         if (Find(outcome.Service) is not { } service) return;
 
-        service.From(outcome.Listener).Inc();
+        service.From(outcome.Listener).Inc(loop);
         var rows = service.Of(method);
-        if (outcome.RequestBytes > 0) rows.RequestBytes.Inc(outcome.RequestBytes);
+        if (outcome.RequestBytes > 0) rows.RequestBytes.Inc(loop, outcome.RequestBytes);
         if (outcome.IsAnswered)
         {
-            rows.Successful(outcome.InstanceStatus).Inc();
-            rows.Duration.Observe(_time.GetElapsedTime(outcome.Started, outcome.Ended).TotalSeconds);
-            if (outcome.ResponseBytes > 0) rows.ResponseBytes.Inc(outcome.ResponseBytes);
+            rows.Successful(outcome.InstanceStatus).Inc(loop);
+            rows.Duration.Observe(loop, _time.GetElapsedTime(outcome.Started, outcome.Ended));
+            if (outcome.ResponseBytes > 0) rows.ResponseBytes.Inc(loop, outcome.ResponseBytes);
         }
         else if (context.IsAbandoned)
         {
@@ -133,8 +138,9 @@ internal sealed class RequestMetrics : IRequestObserver
 
     private void CountAttempt(RequestContext context, int outcome)
     {
-        Find(context.Outcome.Service)?.Attempts(outcome).Inc();
-        if (context.IsConnectionReused) _reusedConnections.Inc();
+        var loop = EventLoop.Current;
+        Find(context.Outcome.Service)?.Attempts(outcome).Inc(loop);
+        if (context.IsConnectionReused) _reusedConnections.Inc(loop);
     }
 
     private void BeginTunnel(RequestContext context)
@@ -147,7 +153,7 @@ internal sealed class RequestMetrics : IRequestObserver
         var rows = Find(outcome.Service)?.Of(method);
         Find(outcome.Service)?.From(outcome.Listener).Inc();
         rows?.Successful(outcome.InstanceStatus).Inc();
-        rows?.Duration.Observe(_time.GetElapsedTime(outcome.Started, outcome.Answered).TotalSeconds);
+        rows?.Duration.Observe(EventLoop.Current, _time.GetElapsedTime(outcome.Started, outcome.Answered));
         _tunnels[outcome] = new Tunnelled(ingress, rows, new Lock());
     }
 
@@ -175,6 +181,13 @@ internal sealed class RequestMetrics : IRequestObserver
         return null;
     }
 
-    private ServiceRows? Find(UpstreamService? service) =>
-        service is null ? null : _services.GetValueOrDefault(service.Name);
+    // Each request asks, so the answer is left where the next one has it at hand.
+    private ServiceRows? Find(UpstreamService? service) => service is null ? null : service.Counted as ServiceRows ?? LookUp(service);
+
+    private ServiceRows? LookUp(UpstreamService service)
+    {
+        var rows = _services.GetValueOrDefault(service.Name);
+        service.Counted = rows;
+        return rows;
+    }
 }

@@ -8,6 +8,9 @@ internal sealed class ServiceCounters(MetricsRegistry metrics)
     // The bounds 0.3 and 1.2 are those of the service level objectives on the dashboard.
     private static readonly double[] Buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.3, 0.6, 1.2, 2.5, 5, 10, 30];
 
+    /// <summary>The same in ticks.</summary>
+    public static readonly long[] Bounds = [.. Buckets.Select(static b => TimeSpan.FromSeconds(b).Ticks)];
+
     private static readonly string[] MethodService = ["method", "service"];
 
     public Counter Successful { get; } = metrics.Counter(

@@ -12,23 +12,24 @@ namespace Millau.Telemetry.Metrics;
 internal sealed class ServiceRows(ServiceCounters counters, string service)
 {
     private readonly Lock _lock = new();
-    private readonly List<ChildBase> _rows = [];
+    private readonly List<CounterRow> _rows = [];
+    private readonly List<DurationRow> _durations = [];
     private readonly MethodRows?[] _methods = new MethodRows?[MethodLabel.Count];
-    private readonly Counter.Child?[] _attempts = new Counter.Child?[OutcomeLabel.Count];
-    private readonly Counter.Child?[] _putAside = new Counter.Child?[OutcomeLabel.Count];
-    private (string Port, Counter.Child Requests)[] _topology = [];
+    private readonly CounterRow?[] _attempts = new CounterRow?[OutcomeLabel.Count];
+    private readonly CounterRow?[] _putAside = new CounterRow?[OutcomeLabel.Count];
+    private (string Port, CounterRow Requests)[] _topology = [];
     private bool _removed;
 
     public MethodRows Of(int method) => Volatile.Read(ref _methods[method]) ?? AddMethod(method);
 
-    public Counter.Child Attempts(int outcome) =>
+    public CounterRow Attempts(int outcome) =>
         Volatile.Read(ref _attempts[outcome]) ?? Add(_attempts, outcome, counters.Attempts);
 
-    public Counter.Child PutAside(AttemptFailure failure) =>
+    public CounterRow PutAside(AttemptFailure failure) =>
         Volatile.Read(ref _putAside[(int)failure]) ?? Add(_putAside, (int)failure, counters.PutAside);
 
     /// <summary>Requests that came in at a port.</summary>
-    public Counter.Child From(Listener listener)
+    public CounterRow From(Listener listener)
     {
         foreach (var (port, requests) in Volatile.Read(ref _topology))
             if (ReferenceEquals(port, listener.Port)) return requests;
@@ -47,7 +48,19 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
         {
             _removed = true;
             foreach (var row in _rows) row.Remove();
+            foreach (var row in _durations) row.Remove();
             _rows.Clear();
+            _durations.Clear();
+        }
+    }
+
+    /// <summary>Before the text is made; one thread at a time.</summary>
+    public void HandOver()
+    {
+        lock (_lock)
+        {
+            foreach (var row in _rows) row.HandOver();
+            foreach (var row in _durations) row.HandOver();
         }
     }
 
@@ -56,17 +69,25 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
         lock (_lock) return _methods[method] ??= new MethodRows(this, MethodLabel.Name(method));
     }
 
-    private Counter.Child Add(Counter.Child?[] rows, int outcome, Counter counter)
+    private CounterRow Add(CounterRow?[] rows, int outcome, Counter counter)
     {
         lock (_lock) return rows[outcome] ??= Keep(counter.WithLabels(OutcomeLabel.Name(outcome), service));
     }
 
     // Under the lock.
-    private T Keep<T>(T row)
-        where T : ChildBase
+    private CounterRow Keep(Counter.Child child)
     {
+        var row = new CounterRow(child);
         if (_removed) row.Remove();
         else _rows.Add(row);
+        return row;
+    }
+
+    private DurationRow Keep(Histogram.Child child)
+    {
+        var row = new DurationRow(child, ServiceCounters.Bounds);
+        if (_removed) row.Remove();
+        else _durations.Add(row);
         return row;
     }
 
@@ -78,8 +99,8 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
 
         private readonly ServiceRows _owner;
         private readonly string _method;
-        private (int Status, Counter.Child Requests)[] _codes = [];
-        private Histogram.Child? _duration;
+        private (int Status, CounterRow Requests)[] _codes = [];
+        private DurationRow? _duration;
 
         /// <summary>With zeros where something is nearly always zero, so that a rate exists before the first one.</summary>
         public MethodRows(ServiceRows owner, string method)
@@ -93,23 +114,23 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
             ResponseBytes = Row(owner.Counters.ResponseBytes);
         }
 
-        public Counter.Child Failed { get; }
-        public Counter.Child Aborted { get; }
-        public Counter.Child Retries { get; }
-        public Counter.Child RequestBytes { get; }
-        public Counter.Child ResponseBytes { get; }
+        public CounterRow Failed { get; }
+        public CounterRow Aborted { get; }
+        public CounterRow Retries { get; }
+        public CounterRow RequestBytes { get; }
+        public CounterRow ResponseBytes { get; }
 
-        public Histogram.Child Duration => Volatile.Read(ref _duration) ?? AddDuration();
+        public DurationRow Duration => Volatile.Read(ref _duration) ?? AddDuration();
 
         /// <summary>Requests that were answered with a status; beyond some forty different ones all are <c>OTHER</c>.</summary>
-        public Counter.Child Successful(int status)
+        public CounterRow Successful(int status)
         {
             foreach (var (code, requests) in Volatile.Read(ref _codes))
                 if (code == status) return requests;
             return AddCode(status);
         }
 
-        private Counter.Child AddCode(int status)
+        private CounterRow AddCode(int status)
         {
             lock (_owner._lock)
             {
@@ -123,13 +144,13 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
             }
         }
 
-        private Histogram.Child AddDuration()
+        private DurationRow AddDuration()
         {
             lock (_owner._lock)
                 return _duration ??= _owner.Keep(_owner.Counters.Duration.WithLabels(_method, _owner.Service));
         }
 
-        private Counter.Child Row(Counter counter) => _owner.Keep(counter.WithLabels(_method, _owner.Service));
+        private CounterRow Row(Counter counter) => _owner.Keep(counter.WithLabels(_method, _owner.Service));
     }
 
     private ServiceCounters Counters => counters;
