@@ -13,18 +13,15 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class RequestContext
 {
-    private readonly Lock _lock = new();
-    private readonly Action _onClientGone;
     private CancellationTokenSource? _goneSource;
     private UpstreamConnection? _held;
-    private bool _clientGone;
     private RetryBudget? _turn;
 
     public RequestContext(Exchange exchange)
     {
         Exchange = exchange;
-        _onClientGone = OnClientGone;
         Outcome.Listener = exchange.Client.Listener;
+        exchange.OnGone(OnClientGone);
     }
 
     /// <summary>What the client sent and gets.</summary>
@@ -104,7 +101,7 @@ internal sealed class RequestContext
     public string? ForwardedHost { get; set; }
 
     /// <summary>The client has gone; nobody reads an answer.</summary>
-    public bool ClientGone => Volatile.Read(ref _clientGone);
+    public bool ClientGone => Exchange.IsGone;
 
     /// <summary>The client has gone, or broke its own body: what becomes of the request is not the instance's doing.</summary>
     public bool IsAbandoned => ClientGone || Body.ClientError is not null;
@@ -116,26 +113,19 @@ internal sealed class RequestContext
     {
         get
         {
-            lock (_lock)
-            {
-                _goneSource ??= new CancellationTokenSource();
-                if (_clientGone) _goneSource.Cancel();
-                return _goneSource.Token;
-            }
+            var source = _goneSource;
+            if (source is null) Interlocked.Exchange(ref _goneSource, source = new CancellationTokenSource());
+            // Race window: who goes at this moment may look for the source before it is there, but has said so before.
+            if (ClientGone) source.Cancel();
+            return source.Token;
         }
     }
 
-    public void Begin()
-    {
-        ClientAddress = Client.AddressText;
-        lock (_lock) _clientGone = false;
-        Exchange.OnGone(_onClientGone);
-    }
+    public void Begin() => ClientAddress = Client.AddressText;
 
     /// <summary>Gives back what the request held. Idempotent.</summary>
     public void End()
     {
-        Exchange.OnGone(null);
         _goneSource?.Dispose();
         _goneSource = null;
         Writer.Release();
@@ -152,18 +142,16 @@ internal sealed class RequestContext
     /// <summary>From now on the connection is cut when the client goes. False when it has gone already.</summary>
     public bool Hold(UpstreamConnection connection)
     {
-        lock (_lock)
-        {
-            _held = connection;
-            return !_clientGone;
-        }
+        Interlocked.Exchange(ref _held, connection);
+        // Race window: who goes at this moment may look for the connection before it is there, but has said so before.
+        return !ClientGone;
     }
 
-    /// <summary>The connection is no longer this request's. After this the client's going does not touch it.</summary>
-    public void LetGo()
-    {
-        lock (_lock) _held = null;
-    }
+    /// <summary>
+    /// The connection is no longer this request's. After this the client's going does not touch it, unless it has gone already: whoever
+    /// swaps first has it. So ask for <see cref="ClientGone"/> before another request gets it.
+    /// </summary>
+    public void LetGo() => Interlocked.Exchange(ref _held, null);
 
     /// <summary>Is sent again: holds one of the service's turns for that until <see cref="EndRepeat"/>.</summary>
     public void BeginRepeat(RetryBudget budget) => _turn = budget;
@@ -181,16 +169,10 @@ internal sealed class RequestContext
 
     private void OnClientGone()
     {
-        CancellationTokenSource? waits;
-        lock (_lock)
-        {
-            _clientGone = true;
-            _held?.Abort();
-            waits = _goneSource;
-        }
+        Interlocked.Exchange(ref _held, null)?.Abort();
         try
         {
-            waits?.Cancel();
+            Volatile.Read(ref _goneSource)?.Cancel();
         }
         catch (ObjectDisposedException)
         {

@@ -160,15 +160,18 @@ internal abstract class Exchange(ClientPeer client)
     /// <summary>The client has gone, or its stream: nobody reads an answer.</summary>
     public bool IsGone => Volatile.Read(ref _gone);
 
-    /// <summary>Has an action called when the client goes, at once if it has gone. Any thread; it must not block. Null ends it.</summary>
-    public void OnGone(Action? action)
+    /// <summary>
+    /// Has an action called when the client goes, at once if it has gone; for this request and all that the object serves after it. Called
+    /// by any thread, when <see cref="IsGone"/> says so already; it must not block.
+    /// </summary>
+    public void OnGone(Action action)
     {
         lock (_lock)
         {
             _goneAction = action;
             if (!_gone) return;
         }
-        action?.Invoke();
+        action();
     }
 
     /// <summary>For the connection: the client has gone.</summary>
