@@ -27,7 +27,9 @@ internal sealed class RequestWatch(TimeProvider time, params IRequestObserver[] 
         outcome.IsRetry = outcome.Instance is { } before && before != instance;
         outcome.Instance = instance;
         outcome.Service = instance.Service;
-        context.AttemptStarted = time.GetTimestamp();
+        // From the head of a request to its first attempt nothing is waited for, except an instance.
+        var isAtOnce = outcome.Attempts == 1 && outcome.Waited == TimeSpan.Zero;
+        context.AttemptStarted = isAtOnce ? outcome.Started : time.GetTimestamp();
         instance.Tally.Begin();
         foreach (var observer in observers) observer.AttemptStarted(context);
     }

@@ -53,7 +53,7 @@ internal sealed class UpstreamConnectionPool(UpstreamHeartbeat heartbeat)
     /// <summary>Takes over a connection whose request is done, or closes it.</summary>
     public void Return(UpstreamConnection connection)
     {
-        if (!connection.TryBecomeIdle(heartbeat.Now + IdleMilliseconds(connection)))
+        if (!connection.TryBecomeIdle(heartbeat.LastBeat + IdleMilliseconds(connection)))
         {
             connection.Dispose();
             return;

@@ -14,15 +14,22 @@ internal sealed class UpstreamHeartbeat : IDisposable
     private UpstreamConnection?[] _connections = new UpstreamConnection?[64];
     private int _count;
     private long _opened;
+    private long _lastBeat;
 
     public UpstreamHeartbeat(TimeProvider time)
     {
         _time = time;
+        _lastBeat = Now;
         _timer = time.CreateTimer(static state => ((UpstreamHeartbeat)state!).OnBeat(), this, Beat, Beat);
     }
 
     /// <summary>Milliseconds of a clock that only goes forward.</summary>
     public long Now => _time.GetTimestamp() / (_time.TimestampFrequency / 1000);
+
+    /// <summary>
+    /// The same clock at its last beat, which costs no look at it: for what may be some beats early, if those are late. No deadline may.
+    /// </summary>
+    public long LastBeat => Volatile.Read(ref _lastBeat);
 
     /// <summary>Connections that are open, idle ones included.</summary>
     public int OpenConnections
@@ -66,6 +73,7 @@ internal sealed class UpstreamHeartbeat : IDisposable
         lock (_lock) connections = _connections.AsSpan(0, _count).ToArray();
         // Outside of the lock: closing a connection removes it here.
         var now = Now;
+        Volatile.Write(ref _lastBeat, now);
         foreach (var connection in connections)
         {
             connection!.ExpireIfDue(now);
