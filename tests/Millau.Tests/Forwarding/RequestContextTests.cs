@@ -84,13 +84,7 @@ public sealed class RequestContextTests : IDisposable
         {
             var (context, exchange) = Begin();
             using var connection = Connection();
-            using var together = new Barrier(2);
-            var going = Task.Run(() =>
-            {
-                together.SignalAndWait();
-                exchange.Abort();
-            });
-            together.SignalAndWait();
+            var going = GoAsync(exchange, i);
             var held = context.Hold(connection);
             context.LetGo();
             var isGone = context.ClientGone;
@@ -108,13 +102,7 @@ public sealed class RequestContextTests : IDisposable
         {
             var (context, exchange) = Begin();
             using var connection = Connection();
-            using var together = new Barrier(2);
-            var going = Task.Run(() =>
-            {
-                together.SignalAndWait();
-                exchange.Abort();
-            });
-            together.SignalAndWait();
+            var going = GoAsync(exchange, i);
             var held = context.Hold(connection);
             var token = context.ClientGoneToken;
             await going;
@@ -138,6 +126,27 @@ public sealed class RequestContextTests : IDisposable
         var context = new RequestContext(exchange);
         context.Begin();
         return (context, exchange);
+    }
+
+    // Returns when the other thread is about to; a little earlier or later from round to round.
+    private static Task GoAsync(ImaginedExchange exchange, int round)
+    {
+        var met = 0;
+        var going = Task.Run(() =>
+        {
+            Meet();
+            Thread.SpinWait(round % 16);
+            exchange.Abort();
+        });
+        Meet();
+        return going;
+
+        void Meet()
+        {
+            Interlocked.Increment(ref met);
+            var wait = new SpinWait();
+            while (Volatile.Read(ref met) < 2) wait.SpinOnce(sleep1Threshold: -1);
+        }
     }
 
     private UpstreamConnection Connection() => new(_instance, _heartbeat, _loops.Next());

@@ -12,12 +12,14 @@ public sealed class LoopCountsTests : IDisposable
     [Fact]
     public async Task What_loops_and_other_threads_count_at_the_same_time_comes_together()
     {
-        const int times = 100_000;
+        const int times = 1_000_000;
         using var another = new EventLoop(0, NullLogger.Instance);
+        using var together = new Barrier(6);
         var before = 0L;
         var fell = false;
         void Count()
         {
+            Assert.True(together.SignalAndWait(Wire.ScriptedConnection.Deadline));
             for (var i = 0; i < times; i++) _counts.Add(1);
         }
 
