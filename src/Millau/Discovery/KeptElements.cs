@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 
@@ -10,11 +9,12 @@ namespace Millau.Discovery;
 /// </summary>
 /// <remarks>
 /// The elements of the last list are kept, not their bytes. With 10,000 services that is the difference between parsing tens of
-/// megabytes for each look and stepping over them.
+/// megabytes for each look and stepping over them. What somebody writes into a label must not be able to pass for another element.
 /// </remarks>
 internal sealed class KeptElements<T>(JsonTypeInfo<T> type)
     where T : class
 {
+    private readonly KeyedHash _hash = new();
     private Dictionary<UInt128, T> _kept = [];
 
     /// <summary>All elements, nulls too; null if the list itself is null.</summary>
@@ -34,7 +34,7 @@ internal sealed class KeptElements<T>(JsonTypeInfo<T> type)
             var start = (int)reader.TokenStartIndex;
             reader.Skip();
             var bytes = json[start..(int)reader.BytesConsumed];
-            var key = HashOf(bytes);
+            var key = _hash.Of(bytes);
             if (!_kept.TryGetValue(key, out var element))
                 element = JsonSerializer.Deserialize(bytes, type);
             if (element is not null)
@@ -46,13 +46,5 @@ internal sealed class KeptElements<T>(JsonTypeInfo<T> type)
         reader.Read();
         _kept = kept;
         return list;
-    }
-
-    // A list that somebody makes must not be able to pass for another one, so no quicker hash.
-    private static UInt128 HashOf(ReadOnlySpan<byte> bytes)
-    {
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(bytes, hash);
-        return new UInt128(BitConverter.ToUInt64(hash), BitConverter.ToUInt64(hash[8..]));
     }
 }

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
@@ -12,17 +11,21 @@ internal static class StatusPages
     // What a request line may hold here, so that the answer to a question is as bounded as the question.
     private const int LongestInput = 4096;
 
-    public static TelemetryPage Json(StatusReporter status) => request =>
+    public static TelemetryPage Json(StatusReporter status)
     {
-        var query = QueryHelpers.ParseQuery(request.QueryString);
-        return new(query.Count == 0 ? Report(status, request) : Try(status, query));
-    };
+        var tags = new KeyedHash();
+        return request =>
+        {
+            var query = QueryHelpers.ParseQuery(request.QueryString);
+            return new(query.Count == 0 ? Report(status, tags, request) : Try(status, query));
+        };
+    }
 
     /// <summary>A page that asks again and again gets 304 and no body while nothing changes.</summary>
-    private static TelemetryAnswer Report(StatusReporter status, TelemetryRequest request)
+    private static TelemetryAnswer Report(StatusReporter status, KeyedHash tags, TelemetryRequest request)
     {
         var body = JsonSerializer.SerializeToUtf8Bytes(status.Report(), StatusJson.Default.StatusReport);
-        var tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(body).AsSpan(0, 16))}\"";
+        var tag = $"\"{tags.Of(body):x32}\"";
         var isKnown = request.IfNoneMatch == tag;
         return TelemetryAnswer.Json(isKnown ? StatusCodes.Status304NotModified : StatusCodes.Status200OK, body) with
         {
