@@ -64,7 +64,7 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
                 static (_, hello, state, _) =>
                 {
                     var (chooser, connection) = ((TlsHandshake, ConnectionContext))state!;
-                    return new(chooser.Choose(hello.ServerName, connection));
+                    return chooser.ChooseAsync(hello.ServerName, connection);
                 },
                 (handshake, connection), deadline.Token).ConfigureAwait(false);
             await records.EndHandshakeAsync(deadline.Token).ConfigureAwait(false);

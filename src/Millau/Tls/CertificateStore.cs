@@ -7,8 +7,8 @@ using Millau.Routing;
 namespace Millau.Tls;
 
 /// <summary>
-/// All certificates: those of labels, those of ACME, and a self-signed one made at start. Handshakes read one immutable
-/// table; whoever changes something builds another and swaps it with one write. Thread-safe.
+/// All certificates: those of labels, those of ACME, and a self-signed one. Handshakes read one immutable table; whoever
+/// changes something builds another and swaps it with one write. Thread-safe.
 /// </summary>
 internal sealed class CertificateStore : IDisposable
 {
@@ -27,7 +27,7 @@ internal sealed class CertificateStore : IDisposable
     private readonly ITimer _watch;
     private ImmutableArray<Service> _services = [];
     private ImmutableDictionary<string, TlsCertificate> _acme = ImmutableDictionary<string, TlsCertificate>.Empty;
-    private TlsCertificate _default;
+    private volatile SelfSigned _selfSigned;
     private volatile CertificateTable _table;
     private ImmutableArray<CertificateStatus> _status = [];
 
@@ -37,8 +37,8 @@ internal sealed class CertificateStore : IDisposable
     {
         _time = time;
         _labels = new LabelCertificates(secrets, time, log);
-        _default = SelfSigned.Create(time.GetUtcNow());
-        _table = new CertificateTable([], [], _acme, _default);
+        _selfSigned = new SelfSigned(time.GetUtcNow());
+        _table = new CertificateTable([], [], _acme);
         Rebuild();
         _watch = time.CreateTimer(static state => ((CertificateStore)state!).Watch(), this, WatchPeriod, WatchPeriod);
     }
@@ -53,11 +53,14 @@ internal sealed class CertificateStore : IDisposable
     }
 
     /// <summary>
-    /// The certificate for a handshake (see <see cref="CertificateTable.Select"/>). Allocates nothing for a name in its
-    /// usual form.
+    /// The certificate for a handshake (see <see cref="CertificateTable.Select"/>); null if it gets <see cref="SelfSigned"/>.
+    /// Allocates nothing for a name in its usual form.
     /// </summary>
     /// <param name="serverName">What the client asks for; empty if it names nothing.</param>
-    public TlsCertificate Select(string serverName) => _table.Select(ToHost(serverName), _time.GetUtcNow());
+    public TlsCertificate? Select(string serverName) => _table.Select(ToHost(serverName), _time.GetUtcNow());
+
+    /// <summary>The certificate where there is no better one.</summary>
+    public SelfSigned SelfSigned => _selfSigned;
 
     /// <summary>Whether a label certificate that is valid now covers the host, so that none has to be asked for.</summary>
     /// <param name="host">In the form of <see cref="HostName.Normalize"/>.</param>
@@ -115,9 +118,9 @@ internal sealed class CertificateStore : IDisposable
         {
             var now = _time.GetUtcNow();
             var changed = _labels.Refresh();
-            if (_default.NotAfter - now < SelfSigned.RenewBefore)
+            if (_selfSigned.NotAfter - now < SelfSigned.RenewBefore)
             {
-                _default = SelfSigned.Create(now);
+                _selfSigned = new SelfSigned(now);
                 changed = true;
             }
             if (changed) Rebuild();
@@ -144,8 +147,8 @@ internal sealed class CertificateStore : IDisposable
         }
         foreach (var certificate in _acme.Values.Distinct().OrderBy(c => c.Names.FirstOrDefault(), StringComparer.Ordinal))
             status.Add(CertificateStatus.Of(CertificateSource.Acme, "", certificate, ""));
-        status.Add(CertificateStatus.Of(CertificateSource.SelfSigned, "", _default, ""));
+        status.Add(new CertificateStatus(CertificateSource.SelfSigned, "", [SelfSigned.Name], _selfSigned.NotAfter, ""));
         _status = status.DrainToImmutable();
-        _table = new CertificateTable(certificates, routed, _acme, _default);
+        _table = new CertificateTable(certificates, routed, _acme);
     }
 }

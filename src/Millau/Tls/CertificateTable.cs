@@ -13,17 +13,14 @@ internal sealed class CertificateTable
     private readonly Dictionary<string, TlsCertificate[]> _wildcards = new(StringComparer.Ordinal);
     private readonly Dictionary<string, TlsCertificate[]> _routed = new(StringComparer.Ordinal);
     private readonly ImmutableDictionary<string, TlsCertificate> _acme;
-    private readonly TlsCertificate _default;
 
     /// <param name="labels">All certificates in labels.</param>
     /// <param name="routed">A host as configured, and the label certificate of a service that is routed for it.</param>
     /// <param name="acme">By host.</param>
-    /// <param name="otherwise">Where there is no better one.</param>
     public CertificateTable(
         IReadOnlyCollection<TlsCertificate> labels,
         IReadOnlyCollection<(string Host, TlsCertificate Certificate)> routed,
-        ImmutableDictionary<string, TlsCertificate> acme,
-        TlsCertificate otherwise)
+        ImmutableDictionary<string, TlsCertificate> acme)
     {
         foreach (var certificate in labels)
         {
@@ -35,18 +32,17 @@ internal sealed class CertificateTable
         }
         foreach (var (host, certificate) in routed) Add(_routed, host, certificate);
         _acme = acme;
-        _default = otherwise;
     }
 
     /// <summary>
     /// In this order: a label certificate that covers the name, unexpired before expired, then the one that lasts
-    /// longest; the label certificate of a service routed for it; an ACME certificate; the self-signed one.
+    /// longest; the label certificate of a service routed for it; an ACME certificate. Null if there is none.
     /// </summary>
     /// <param name="host">In the form of <see cref="HostName.Normalize"/>; empty if the client names none.</param>
-    public TlsCertificate Select(string host, DateTimeOffset now)
+    public TlsCertificate? Select(string host, DateTimeOffset now)
     {
-        if (host.Length == 0) return _default;
-        return Covering(host, now) ?? Routed(host, now) ?? _acme.GetValueOrDefault(host) ?? _default;
+        if (host.Length == 0) return null;
+        return Covering(host, now) ?? Routed(host, now) ?? _acme.GetValueOrDefault(host);
     }
 
     /// <summary>The label certificate that covers a host; null if none does.</summary>

@@ -40,7 +40,7 @@ internal static class PemPair
                 return false;
             }
             chain.RemoveAt(0);
-            certificate = new TlsCertificate(leaf, chain).Prepare();
+            certificate = new TlsCertificate(leaf, chain);
             return true;
         }
         catch (ArgumentException)

@@ -15,19 +15,17 @@ internal sealed class TlsCertificate
 {
     private static readonly List<SslApplicationProtocol> Protocols = [SslApplicationProtocol.Http2, SslApplicationProtocol.Http11];
 
-    private readonly Lazy<SslServerAuthenticationOptions> _options;
-
     /// <param name="leaf">With its private key. Owned from here on.</param>
     /// <param name="chain">What leads from the leaf to its root; certificates that are no part of it are left out.</param>
+    /// <exception cref="CryptographicException">The chain cannot be used.</exception>
     public TlsCertificate(X509Certificate2 leaf, X509Certificate2Collection? chain = null)
     {
         Leaf = leaf;
         Names = CertificateNames.Read(leaf);
         NotBefore = leaf.NotBefore.ToUniversalTime();
         NotAfter = leaf.NotAfter.ToUniversalTime();
-        // When it is needed first: this reads all roots of the system, which the certificate made at start can do without.
         // Offline: a handshake, and a change of labels, must not wait for somebody's web server.
-        _options = new(() => OptionsFor(SslStreamCertificateContext.Create(leaf, chain, offline: true)));
+        Options = OptionsFor(SslStreamCertificateContext.Create(leaf, chain, offline: true));
     }
 
     public X509Certificate2 Leaf { get; }
@@ -43,15 +41,7 @@ internal sealed class TlsCertificate
     public SslStreamCertificateContext Context => Options.ServerCertificateContext!;
 
     /// <summary>For a handshake that asks the client for no certificate. Shared by all of them: not to be changed.</summary>
-    public SslServerAuthenticationOptions Options => _options.Value;
-
-    /// <summary>Makes what handshakes need now, so that what is wrong with it shows where the certificate comes from.</summary>
-    /// <exception cref="CryptographicException">The chain cannot be used.</exception>
-    public TlsCertificate Prepare()
-    {
-        _ = _options.Value;
-        return this;
-    }
+    public SslServerAuthenticationOptions Options { get; }
 
     /// <summary>Whether it is neither expired nor still to come.</summary>
     public bool IsValidAt(DateTimeOffset now) => NotBefore <= now && now <= NotAfter;

@@ -10,7 +10,8 @@ namespace Millau.Tls;
 /// <item>The certificate.</item>
 /// <item>Whether the client is to show one.</item>
 /// </list>
-/// What the parts answer is made beforehand and shared, so that a handshake allocates nothing here.
+/// What the parts answer is made beforehand and shared, so that a handshake allocates nothing here; but for the self-signed
+/// certificate, which the first one that gets it waits for.
 /// </summary>
 internal sealed class TlsHandshake(CertificateStore certificates)
 {
@@ -25,7 +26,7 @@ internal sealed class TlsHandshake(CertificateStore certificates)
 
     /// <param name="serverName">The name in the ClientHello; empty for none.</param>
     /// <param name="connection">Gets features of what the handshake finds out.</param>
-    public SslServerAuthenticationOptions Choose(string serverName, ConnectionContext connection)
+    public async ValueTask<SslServerAuthenticationOptions> ChooseAsync(string serverName, ConnectionContext connection)
     {
         var host = CertificateStore.ToHost(serverName);
         // 1.
@@ -35,7 +36,7 @@ internal sealed class TlsHandshake(CertificateStore certificates)
             return answer;
         }
         // 2.
-        var certificate = certificates.Select(host);
+        var certificate = certificates.Select(host) ?? await certificates.SelfSigned.GetAsync().ConfigureAwait(false);
         // 3.
         return ClientCertificates?.Invoke(host, certificate, connection) ?? certificate.Options;
     }

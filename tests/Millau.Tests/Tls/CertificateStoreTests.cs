@@ -25,7 +25,7 @@ public sealed class CertificateStoreTests : IDisposable
         Apply(TestCertificate.For("a.test", "*.b.test").In("off"));
         Assert.Equal("a.test", Shown("a.test"));
         Assert.Equal("a.test", Shown("X.b.test"));
-        Assert.Equal("default.millau.invalid", Shown("b.test"));
+        Assert.Equal(SelfSigned.Name, Shown("b.test"));
     }
 
     [Fact]
@@ -35,13 +35,13 @@ public sealed class CertificateStoreTests : IDisposable
         var claim = new HostClaim(rules, "shop");
 
         Apply(TestCertificate.For("shop.test", "bank.test").In("app") with { Claim = claim });
-        Assert.Equal(["default.millau.invalid", "default.millau.invalid"], [Shown("bank.test"), Shown("shop.test")]);
+        Assert.Equal([SelfSigned.Name, SelfSigned.Name], [Shown("bank.test"), Shown("shop.test")]);
         Assert.Contains(Warnings(), w => w.Contains("ALLOWED_HOSTS does not grant its name bank.test to the stack", StringComparison.Ordinal));
         Apply(TestCertificate.For("*.test").In("app") with { Claim = claim });
-        Assert.Equal(["default.millau.invalid", "default.millau.invalid"], [Shown("bank.test"), Shown("shop.test")]);
+        Assert.Equal([SelfSigned.Name, SelfSigned.Name], [Shown("bank.test"), Shown("shop.test")]);
         Apply(TestCertificate.For("shop.test", "*.shop.test").In("app") with { Claim = claim });
 
-        Assert.Equal(["shop.test", "default.millau.invalid"], [Shown("www.shop.test"), Shown("bank.test")]);
+        Assert.Equal(["shop.test", SelfSigned.Name], [Shown("www.shop.test"), Shown("bank.test")]);
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class CertificateStoreTests : IDisposable
         Assert.Equal("bank.test", Shown("bank.test"));
         Apply(certificate with { Claim = Shop });
 
-        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+        Assert.Equal(SelfSigned.Name, Shown("bank.test"));
         Assert.Contains("does not grant its name bank.test to the stack", _store.Status[0].Problem);
         Assert.Contains("result=\"not used\"", Warnings()[^1]);
     }
@@ -64,7 +64,7 @@ public sealed class CertificateStoreTests : IDisposable
         var certificate = TestCertificate.For("bank.test").In("app");
 
         Apply(certificate with { Claim = Shop });
-        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+        Assert.Equal(SelfSigned.Name, Shown("bank.test"));
         Apply(certificate with { Claim = Bank });
 
         Assert.Equal("bank.test", Shown("bank.test"));
@@ -77,7 +77,7 @@ public sealed class CertificateStoreTests : IDisposable
         Apply(TestCertificate.For("bank.test").In("app") with { Claim = Bank });
         Apply(TestCertificate.For("shop.test", "bank.test").In("app") with { Claim = Shop });
 
-        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+        Assert.Equal(SelfSigned.Name, Shown("bank.test"));
     }
 
     [Fact]
@@ -92,7 +92,7 @@ public sealed class CertificateStoreTests : IDisposable
 
         Apply(certificate with { Claim = Shop });
 
-        Assert.Equal("default.millau.invalid", Shown("bank.test"));
+        Assert.Equal(SelfSigned.Name, Shown("bank.test"));
     }
 
     [Fact]
@@ -115,9 +115,9 @@ public sealed class CertificateStoreTests : IDisposable
         Assert.Equal("other.test", Shown("c.test"));
         _store.Apply(new ServiceCatalog([App("a.test")]) { Certificates = [pair] });
         Assert.Equal("other.test", Shown("a.test"));
-        Assert.Equal("default.millau.invalid", Shown("c.test"));
+        Assert.Equal(SelfSigned.Name, Shown("c.test"));
         Apply(pair);
-        Assert.Equal("default.millau.invalid", Shown("a.test"));
+        Assert.Equal(SelfSigned.Name, Shown("a.test"));
     }
 
     [Fact]
@@ -125,7 +125,7 @@ public sealed class CertificateStoreTests : IDisposable
     {
         Apply(TestCertificate.For("a.test").In("app"));
         Apply();
-        Assert.Equal("default.millau.invalid", Shown("a.test"));
+        Assert.Equal(SelfSigned.Name, Shown("a.test"));
         Assert.Equal(CertificateSource.SelfSigned, Assert.Single(_store.Status).Source);
     }
 
@@ -191,7 +191,7 @@ public sealed class CertificateStoreTests : IDisposable
     public void A_wrong_pair_without_a_good_past_is_no_certificate()
     {
         Apply(TestCertificate.For("a.test").In("app") with { Key = Label("words") });
-        Assert.Equal("default.millau.invalid", Shown("a.test"));
+        Assert.Equal(SelfSigned.Name, Shown("a.test"));
         Assert.Contains("result=\"not used\"", Warnings()[^1]);
         Assert.Null(_store.Status[0].NotAfter);
     }
@@ -207,7 +207,7 @@ public sealed class CertificateStoreTests : IDisposable
         Assert.Contains("reason=\"expired on 2026-05-31 12:00:00Z\" result=\"last good one stays\"", Warnings()[^1]);
 
         Apply(expired.In("blog"));
-        Assert.Equal(expired.Load().Leaf, _store.Select("a.test").Leaf);
+        Assert.Equal(expired.Load().Leaf, _store.Select("a.test")!.Leaf);
         Assert.Contains("result=\"used only where no valid one covers the name\"", Warnings()[^1]);
         Assert.False(_store.Covers("a.test"));
     }
@@ -218,7 +218,7 @@ public sealed class CertificateStoreTests : IDisposable
         Apply(
             TestCertificate.For(TestCertificate.Now.AddDays(-1), TestCertificate.Now.AddMinutes(5), "a.test", "short.test").In("short"),
             TestCertificate.For(TestCertificate.Now.AddDays(-1), TestCertificate.Now.AddMinutes(4), "a.test", "shorter.test").In("shorter"));
-        Assert.Contains("short.test", _store.Select("a.test").Names);
+        Assert.Contains("short.test", _store.Select("a.test")!.Names);
         Assert.True(_store.Covers("a.test"));
         _time.Advance(TimeSpan.FromMinutes(6));
         Assert.Equal(2, _log.Count("certificate wrong service=short.*expired on"));
@@ -231,13 +231,13 @@ public sealed class CertificateStoreTests : IDisposable
     {
         Write("cert", TestCertificate.For("a.test", "one.test"));
         Apply(new ServiceCertificate("app", "secret:cert.pem", "SECRET:cert.key"));
-        Assert.Contains("one.test", _store.Select("a.test").Names);
+        Assert.Contains("one.test", _store.Select("a.test")!.Names);
         Assert.Empty(Warnings());
 
         Write("cert", TestCertificate.For("a.test", "two.test"));
-        Assert.Contains("one.test", _store.Select("a.test").Names);
+        Assert.Contains("one.test", _store.Select("a.test")!.Names);
         _time.Advance(CertificateStore.WatchPeriod);
-        Assert.Contains("two.test", _store.Select("a.test").Names);
+        Assert.Contains("two.test", _store.Select("a.test")!.Names);
     }
 
     [Fact]
@@ -248,16 +248,16 @@ public sealed class CertificateStoreTests : IDisposable
         var next = TestCertificate.For("a.test", "two.test");
         File.WriteAllText(Path.Combine(_secrets.FullName, "cert.pem"), next.CertificatePem);
         _time.Advance(CertificateStore.WatchPeriod);
-        Assert.Contains("one.test", _store.Select("a.test").Names);
+        Assert.Contains("one.test", _store.Select("a.test")!.Names);
         Assert.Contains("does not belong", _store.Status[0].Problem);
         File.Delete(Path.Combine(_secrets.FullName, "cert.key"));
         _time.Advance(CertificateStore.WatchPeriod);
-        Assert.Contains("one.test", _store.Select("a.test").Names);
+        Assert.Contains("one.test", _store.Select("a.test")!.Names);
         Assert.Contains("no such secret", _store.Status[0].Problem);
 
         Write("cert", next);
         _time.Advance(CertificateStore.WatchPeriod);
-        Assert.Contains("two.test", _store.Select("a.test").Names);
+        Assert.Contains("two.test", _store.Select("a.test")!.Names);
         Assert.Equal("", _store.Status[0].Problem);
         Assert.Equal(2, Warnings().Count);
     }
@@ -266,7 +266,7 @@ public sealed class CertificateStoreTests : IDisposable
     public void A_secret_that_comes_later_is_taken_up()
     {
         Apply(new ServiceCertificate("app", "secret:cert.pem", "secret:cert.key"));
-        Assert.Equal("default.millau.invalid", Shown("a.test"));
+        Assert.Equal(SelfSigned.Name, Shown("a.test"));
         Write("cert", TestCertificate.For("a.test"));
         _time.Advance(CertificateStore.WatchPeriod);
         Assert.Equal("a.test", Shown("a.test"));
@@ -287,13 +287,25 @@ public sealed class CertificateStoreTests : IDisposable
     }
 
     [Fact]
-    public void The_self_signed_certificate_is_renewed_before_it_expires()
+    public async Task The_self_signed_certificate_is_told_of_before_it_is_made_as_it_will_be()
     {
-        var first = _store.Select("");
+        var told = Assert.Single(_store.Status);
+        var made = await _store.SelfSigned.GetAsync();
+        Assert.Equal(made.Names, told.Names);
+        Assert.Equal(made.NotAfter, told.NotAfter);
+        Assert.Equal("", told.Problem);
+    }
+
+    [Fact]
+    public async Task The_self_signed_certificate_is_renewed_before_it_expires()
+    {
+        var first = await _store.SelfSigned.GetAsync();
         Assert.True(first.IsValidAt(_time.GetUtcNow()));
         _time.Advance(first.NotAfter - _time.GetUtcNow() - TimeSpan.FromDays(29));
-        Assert.NotSame(first, _store.Select(""));
-        Assert.True(_store.Select("").IsValidAt(_time.GetUtcNow().AddDays(300)));
+        var second = await _store.SelfSigned.GetAsync();
+        Assert.NotSame(first, second);
+        Assert.True(second.IsValidAt(_time.GetUtcNow().AddDays(300)));
+        Assert.Equal(second.NotAfter, Assert.Single(_store.Status).NotAfter);
     }
 
     [Fact]
@@ -338,7 +350,7 @@ public sealed class CertificateStoreTests : IDisposable
     private void Apply(params ImmutableArray<ServiceCertificate> certificates) =>
         _store.Apply(new ServiceCatalog([]) { Certificates = certificates });
 
-    private string Shown(string host) => _store.Select(host).Names[0];
+    private string Shown(string host) => _store.Select(host)?.Names[0] ?? SelfSigned.Name;
 
     private void Write(string name, TestCertificate pair)
     {

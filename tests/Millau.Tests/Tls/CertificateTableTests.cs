@@ -17,12 +17,12 @@ public class CertificateTableTests
     [InlineData("a.test", "90:a.test 90:b.test", "", "", "a.test")]
     [InlineData("A.Test.", "90:a.test 90:b.test", "", "", "a.test")]
     [InlineData("x.b.test", "90:a.test 90:*.b.test", "", "", "*.b.test")]
-    [InlineData("b.test", "90:*.b.test", "", "", "default")]
-    [InlineData("y.x.b.test", "90:*.b.test", "", "", "default")]
+    [InlineData("b.test", "90:*.b.test", "", "", "none")]
+    [InlineData("y.x.b.test", "90:*.b.test", "", "", "none")]
     [InlineData("c.test", "90:a.test,c.test", "", "", "a.test")]
-    [InlineData("c.test", "90:a.test", "", "", "default")]
-    [InlineData("test", "90:*.test", "", "", "default")]
-    [InlineData("", "90:a.test 90:*.test", "*=90:b.test", "", "default")]
+    [InlineData("c.test", "90:a.test", "", "", "none")]
+    [InlineData("test", "90:*.test", "", "", "none")]
+    [InlineData("", "90:a.test 90:*.test", "*=90:b.test", "", "none")]
     // 1. Unexpired before expired, then the longest validity; exact and wildcard alike.
     [InlineData("a.test", "-1:a.test,old 5:a.test,new", "", "", "a.test,new")]
     [InlineData("a.test", "5:a.test,short 50:a.test,long", "", "", "a.test,long")]
@@ -35,29 +35,30 @@ public class CertificateTableTests
     [InlineData("www.a.test", "", "a.test=90:other.test", "", "other.test")]
     [InlineData("c.test", "", "a.test=90:other.test *=90:any.test", "", "any.test")]
     [InlineData("www.a.test", "", "a.test=90:other.test *=90:any.test", "", "other.test")]
-    [InlineData("c.test", "", "a.test=90:other.test", "", "default")]
+    [InlineData("c.test", "", "a.test=90:other.test", "", "none")]
     [InlineData("a.test", "90:a.test", "a.test=90:other.test", "", "a.test")]
     [InlineData("a.test", "-1:a.test", "a.test=90:other.test", "", "a.test")]
     [InlineData("a.test", "", "a.test=-1:old.test a.test=9:new.test", "", "new.test")]
     // 3. ACME, for exactly its host.
     [InlineData("a.test", "", "", "a.test", "acme a.test")]
-    [InlineData("www.a.test", "", "", "a.test", "default")]
+    [InlineData("www.a.test", "", "", "a.test", "none")]
     [InlineData("a.test", "90:a.test,label", "", "a.test", "a.test,label")]
     [InlineData("a.test", "", "a.test=90:other.test", "a.test", "other.test")]
     // 4.
-    [InlineData("a.test", "", "", "", "default")]
+    [InlineData("a.test", "", "", "", "none")]
     public void Selection(string host, string labels, string routed, string acme, string expected)
     {
         var all = Split(labels).Select(Make).ToList();
         var ofRoutes = Split(routed).Select(r => (r.Split('=')[0], Make(r.Split('=')[1]))).ToList();
         all.AddRange(ofRoutes.Select(r => r.Item2));
         var ofAcme = Split(acme).ToImmutableDictionary(h => h, h => TestCertificate.For("acme-is.invalid", h).Load());
-        var standard = TestCertificate.For("default").Load();
-        var table = new CertificateTable(all, ofRoutes, ofAcme, standard);
+        var table = new CertificateTable(all, ofRoutes, ofAcme);
 
         var selected = table.Select(CertificateStore.ToHost(host), Now);
 
-        var text = ofAcme.ContainsValue(selected) ? "acme " + selected.Names[1] : string.Join(',', selected.Names);
+        var text = selected is null ? "none"
+            : ofAcme.ContainsValue(selected) ? "acme " + selected.Names[1]
+            : string.Join(',', selected.Names);
         Assert.StartsWith(expected, text);
     }
 
@@ -66,7 +67,7 @@ public class CertificateTableTests
     {
         var later = TestCertificate.For(Now.AddDays(1), Now.AddDays(900), "a.test", "later").Load();
         var valid = TestCertificate.For(Now.AddDays(-1), Now.AddDays(9), "a.test", "valid").Load();
-        var table = new CertificateTable([later, valid], [], ImmutableDictionary<string, TlsCertificate>.Empty, later);
+        var table = new CertificateTable([later, valid], [], ImmutableDictionary<string, TlsCertificate>.Empty);
         Assert.Same(valid, table.Select("a.test", Now));
         Assert.Same(later, table.Select("a.test", Now.AddDays(2)));
     }
