@@ -14,6 +14,13 @@ internal static class UiPage
 
     public static TelemetryPage Create()
     {
+        // When somebody looks: few do, and hashing loads OpenSSL.
+        var answer = new Lazy<TelemetryAnswer>(Read);
+        return _ => new(answer.Value);
+    }
+
+    private static TelemetryAnswer Read()
+    {
         using var stream = typeof(UiPage).Assembly.GetManifestResourceStream(Resource)
             ?? throw new InvalidOperationException($"{Resource} is not embedded");
         using var reader = new StreamReader(stream, Encoding.UTF8);
@@ -22,7 +29,7 @@ internal static class UiPage
         var policy = $"default-src 'none'; script-src {Hash(html, "script")}; style-src {Hash(html, "style")}; "
             + "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
             + "require-trusted-types-for 'script'; trusted-types 'none'";
-        var answer = new TelemetryAnswer(StatusCodes.Status200OK, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html))
+        return new TelemetryAnswer(StatusCodes.Status200OK, "text/html; charset=utf-8", Encoding.UTF8.GetBytes(html))
         {
             Fields =
             [
@@ -32,7 +39,6 @@ internal static class UiPage
                 ("Cross-Origin-Resource-Policy", "same-origin"),
             ],
         };
-        return _ => new(answer);
     }
 
     /// <summary>The policy's word for the one element of this name (CSP level 3, section 2.3.1).</summary>

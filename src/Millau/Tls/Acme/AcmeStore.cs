@@ -59,14 +59,16 @@ internal sealed class AcmeStore(AcmeOptions options, ILogger log)
     private const string Certificates = "certificates";
     private const int LargestFile = 4 * 1024 * 1024;
 
-    private readonly string _directory = Path.Combine(options.Data, "acme", NameOf(options.Directory));
+    private readonly string _ofAll = Path.Combine(options.Data, "acme");
     private readonly Dictionary<string, byte[]> _unwritten = new(StringComparer.Ordinal);
 
     /// <summary>Why state is only in memory; empty if it is on disk.</summary>
     public string Problem { get; private set; } = "";
 
-    /// <summary>Where the files of this CA are.</summary>
-    public string Root => _directory;
+    /// <summary>Where the files of this CA are. Not asked for where there are none: the name is a hash, which loads OpenSSL.</summary>
+    public string Root => field ??= Path.Combine(_ofAll, NameOf(options.Directory));
+
+    private bool IsNew => !Directory.Exists(_ofAll);
 
     public AccountState? ReadAccount() => Read(AccountFile, AcmeStateJson.Default.AccountState);
 
@@ -82,7 +84,8 @@ internal sealed class AcmeStore(AcmeOptions options, ILogger log)
         var found = ImmutableArray.CreateBuilder<(string, string)>();
         try
         {
-            var directory = Path.Combine(_directory, Certificates);
+            if (IsNew) return [];
+            var directory = Path.Combine(Root, Certificates);
             if (!Directory.Exists(directory)) return [];
             foreach (var path in Directory.EnumerateFiles(directory, "*.pem").Order(StringComparer.Ordinal))
             {
@@ -92,7 +95,7 @@ internal sealed class AcmeStore(AcmeOptions options, ILogger log)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Log.AcmeFileBroken(log, Path.Combine(_directory, Certificates), e.Message);
+            Log.AcmeFileBroken(log, Path.Combine(Root, Certificates), e.Message);
         }
         return found.DrainToImmutable();
     }
@@ -108,7 +111,7 @@ internal sealed class AcmeStore(AcmeOptions options, ILogger log)
         _unwritten.Remove(Path.Combine(Certificates, file));
         try
         {
-            File.Delete(Path.Combine(_directory, Certificates, file));
+            File.Delete(Path.Combine(Root, Certificates, file));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -129,7 +132,8 @@ internal sealed class AcmeStore(AcmeOptions options, ILogger log)
     private T? Read<T>(string file, JsonTypeInfo<T> type)
         where T : class
     {
-        var path = Path.Combine(_directory, file);
+        if (IsNew) return null;
+        var path = Path.Combine(Root, file);
         try
         {
             if (!File.Exists(path)) return null;
@@ -149,18 +153,18 @@ internal sealed class AcmeStore(AcmeOptions options, ILogger log)
     {
         try
         {
-            DurableFile.Write(Path.Combine(_directory, file), content);
+            DurableFile.Write(Path.Combine(Root, file), content);
             _unwritten.Remove(file);
             if (Problem.Length == 0 || HasUnwritten) return;
             Problem = "";
-            Log.AcmeStateKeptAgain(log, _directory);
+            Log.AcmeStateKeptAgain(log, Root);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             _unwritten[file] = content;
             var isNew = Problem.Length == 0;
             Problem = e.Message;
-            if (isNew) Log.AcmeStateNotKept(log, _directory, e.Message);
+            if (isNew) Log.AcmeStateNotKept(log, Root, e.Message);
         }
     }
 
