@@ -8,8 +8,12 @@ using Millau.Tests.Shared;
 namespace Millau.PeerTests;
 
 /// <summary>The native binary by itself: that it starts, serves and ends, before anything else is asked of it.</summary>
-public class BinaryTests
+public sealed class BinaryTests : IDisposable
 {
+    private readonly DirectoryInfo _data = Directory.CreateTempSubdirectory("millau-data-");
+
+    public void Dispose() => _data.Delete(recursive: true);
+
     [Fact]
     public async Task Curl_gets_the_answer_of_a_routed_service()
     {
@@ -42,6 +46,33 @@ public class BinaryTests
         await using var millau = await MillauBinary.StartAsync(engine);
 
         Assert.Contains("CapEff:\t0000000000000000\n", await File.ReadAllTextAsync($"/proc/{millau.Process.Id}/status"));
+    }
+
+    [Fact]
+    public async Task OpenSSL_is_loaded_by_the_first_handshake_and_neither_by_plain_requests_nor_by_who_watches()
+    {
+        await using var engine = await EngineStandIn.StartAsync();
+        await using var swarm = new DemoSwarm(engine);
+        await swarm.DeployAsync("app", 1, "hello", ("millau.hosts", "app.localhost"));
+        await using var millau = await MillauBinary.StartAsync(
+            engine, ("ACME", "https://127.0.0.1:1/directory"), ("ACME_DATA", _data.FullName));
+        var telemetry = $"http://127.0.0.1:{millau.Telemetry}";
+        string[] plain =
+            [$"http://app.localhost:{millau.Http}/", telemetry, $"{telemetry}/health", $"{telemetry}/metrics", $"{telemetry}/status"];
+
+        foreach (var url in plain)
+            Assert.NotEmpty((await Tool.RunAsync("curl", ["-sSf", url])).Succeeded);
+        Assert.DoesNotContain("libcrypto", await MapsAsync());
+
+        // Several at a time, none of which has a certificate to be found.
+        var shown = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ =>
+            Tool.RunAsync("curl", ["-sSk", "-w", "%{certs}", $"https://app.localhost:{millau.Https}/"])));
+
+        Assert.All(shown, answer => Assert.StartsWith("hello", answer.Succeeded));
+        Assert.All(shown, answer => Assert.Equal(shown[0].Output, answer.Output));
+        Assert.Contains("libcrypto", await MapsAsync());
+
+        Task<string> MapsAsync() => File.ReadAllTextAsync($"/proc/{millau.Process.Id}/maps");
     }
 
     [Fact]
