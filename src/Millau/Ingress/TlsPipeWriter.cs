@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Security;
-using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Millau.Ingress;
 
@@ -18,7 +18,7 @@ namespace Millau.Ingress;
 internal sealed class TlsPipeWriter(SslStream tls, PipeWriter carrier, MemoryPool<byte> pool) : PipeWriter
 {
     private IMemoryOwner<byte>? _block;
-    private Memory<byte> _memory;
+    private ArraySegment<byte> _room;
     private int _end;
     private Task? _failure;
     private bool _completed;
@@ -30,15 +30,20 @@ internal sealed class TlsPipeWriter(SslStream tls, PipeWriter carrier, MemoryPoo
 
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
-        if (_memory.Length - _end < Math.Max(sizeHint, 1)) MakeRoom(sizeHint);
-        return _memory[_end..];
+        if (_room.Count - _end < Math.Max(sizeHint, 1)) MakeRoom(sizeHint);
+        return _room.AsMemory(_end);
     }
 
-    public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+    // An answer is written in many small pieces: this is not the way round by Memory.
+    public override Span<byte> GetSpan(int sizeHint = 0)
+    {
+        if (_room.Count - _end < Math.Max(sizeHint, 1)) MakeRoom(sizeHint);
+        return _room.AsSpan(_end);
+    }
 
     public override void Advance(int bytes)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(_memory.Length - _end));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(_room.Count - _end));
         _end += bytes;
     }
 
@@ -70,23 +75,23 @@ internal sealed class TlsPipeWriter(SslStream tls, PipeWriter carrier, MemoryPoo
     {
         ObjectDisposedException.ThrowIf(_completed, this);
         Encrypt();
-        if (sizeHint <= _memory.Length && _block is not null) return;
+        if (sizeHint <= _room.Count && _block is not null) return;
         GiveBack();
         if (sizeHint > pool.MaxBufferSize)
         {
             // Rare: more than a block in one piece.
-            _memory = new byte[sizeHint];
+            _room = new byte[sizeHint];
             return;
         }
         _block = pool.Rent();
-        _memory = _block.Memory;
+        if (!MemoryMarshal.TryGetArray(_block.Memory, out _room)) throw new NotSupportedException("The pool's blocks are no arrays.");
     }
 
     // The stream below never waits, so this is done at once, or has failed for good.
     private void Encrypt()
     {
         if (_end == 0) return;
-        var writing = tls.WriteAsync(_memory[.._end]);
+        var writing = tls.WriteAsync(_room.AsMemory(0, _end));
         _end = 0;
         if (!writing.IsCompletedSuccessfully) _failure ??= writing.AsTask();
     }
@@ -95,6 +100,6 @@ internal sealed class TlsPipeWriter(SslStream tls, PipeWriter carrier, MemoryPoo
     {
         _block?.Dispose();
         _block = null;
-        _memory = default;
+        _room = default;
     }
 }
