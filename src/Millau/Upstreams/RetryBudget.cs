@@ -1,3 +1,5 @@
+using Millau.Transport;
+
 namespace Millau.Upstreams;
 
 /// <summary>
@@ -18,20 +20,20 @@ internal sealed class RetryBudget(TimeProvider time)
 
     private readonly Lock _lock = new();
     private readonly LinkedList<TaskCompletionSource> _waiting = [];
-    private int _inFlight;
+    private readonly LoopCounts _inFlight = new(1);
     private int _repeated;
 
     /// <summary>Attempts under way, repeated ones among them.</summary>
-    public int InFlight => Volatile.Read(ref _inFlight);
+    public int InFlight => (int)Math.Max(0, _inFlight[0]);
 
     /// <summary>Repeated requests under way.</summary>
     public int Repeated => Volatile.Read(ref _repeated);
 
     /// <summary>An attempt begins.</summary>
-    public void Begin() => Interlocked.Increment(ref _inFlight);
+    public void Begin() => _inFlight.Add(0);
 
     /// <summary>It is over.</summary>
-    public void End() => Interlocked.Decrement(ref _inFlight);
+    public void End() => _inFlight.Add(0, -1);
 
     /// <summary>Takes a turn if there is one and nobody waits for it. Given back by <see cref="Return"/>.</summary>
     public bool TryTake()
