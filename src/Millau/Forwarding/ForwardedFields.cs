@@ -8,6 +8,9 @@ namespace Millau.Forwarding;
 /// </summary>
 internal sealed class ForwardedFields
 {
+    // What no usual host is longer than: an idle connection keeps it.
+    private const int MostKept = 255;
+
     private byte[] _bytes = [];
     private string? _address;
     private string? _scheme;
@@ -32,7 +35,7 @@ internal sealed class ForwardedFields
         writer.Field("X-Forwarded-Proto: "u8, scheme);
         writer.Field("X-Forwarded-Host: "u8, context.ForwardedHost ?? host);
         writer.Field("X-Real-IP: "u8, address);
-        if (!isDirect || !writer.IsValid) return;
+        if (!isDirect || !writer.IsValid || host.Length > MostKept) return;
         (_address, _scheme, _host) = (address, scheme, host);
         _bytes = writer.Written.Span[start..].ToArray();
     }

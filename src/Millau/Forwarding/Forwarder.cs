@@ -137,11 +137,20 @@ internal sealed class Forwarder(
                 var failure = AttemptFailure.None;
                 string? reason = null;
                 var connection = BeginAttempt(context, instance, fresh: state.Again is not null);
-                if (connection is null)
-                    (connection, failure, reason) = await ConnectAsync(instance, context.Client.Loop).ConfigureAwait(false);
-                if (connection is not null) failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
-                EndAttempt(context, instance, failure, reason ?? connection?.TlsRefusal);
+                try
+                {
+                    if (connection is null)
+                        (connection, failure, reason) = await ConnectAsync(instance, context.Client.Loop).ConfigureAwait(false);
+                    if (connection is not null) failure = await ExchangeAsync(context, connection).ConfigureAwait(false);
+                    // A connection that has done its work may be another request's by now.
+                    if (failure != AttemptFailure.None) reason ??= connection?.TlsRefusal ?? RetryRule.Describe(failure);
+                }
+                finally
+                {
+                    watch.AttemptEnded(context, failure, reason ?? "");
+                }
                 if (failure == AttemptFailure.None) return;
+                Judge(context, instance, failure, reason!);
                 if (context.ClientGone) return;
                 if (context.Body.ClientError is { } error) ExceptionDispatchInfo.Throw(error);
                 state.LastFailure = failure;
@@ -239,18 +248,16 @@ internal sealed class Forwarder(
         return connection;
     }
 
-    // 5. Who is to blame. The reason is there where it says more than the failure.
-    private void EndAttempt(RequestContext context, UpstreamInstance instance, AttemptFailure failure, string? reason)
+    // 5. Who is to blame.
+    private void Judge(RequestContext context, UpstreamInstance instance, AttemptFailure failure, string reason)
     {
-        if (failure != AttemptFailure.None) reason ??= RetryRule.Describe(failure);
-        watch.AttemptEnded(context, failure, reason ?? "");
-        if (failure == AttemptFailure.None || context.ClientGone || context.Body.ClientError is not null) return;
-        Log.AttemptFailed(logger, context.Exchange.Method, context.Host, instance.Service.Name, instance.Name, reason!);
+        if (context.IsAbandoned) return;
+        Log.AttemptFailed(logger, context.Exchange.Method, context.Host, instance.Service.Name, instance.Name, reason);
         if (!RetryRule.BlamesInstance(failure) || !instance.LeaveOut()) return;
         watch.InstanceLeftOut(instance, failure);
         // That one which is to stop fails is no news.
         if (instance.Phase == InstancePhase.Running)
-            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason!,
+            Log.InstanceLeftOut(logger, instance.Service.Name, instance.Name, instance.EndPoint, reason,
                 instance.Service.Retry.TotalSeconds);
     }
 

@@ -41,7 +41,15 @@ internal struct RequestParser
     /// <param name="fields">Get the places of the fields, bit by bit; must be empty at the first call.</param>
     public ParseStatus Parse(ReadOnlySpan<byte> buffer, RequestFields fields)
     {
-        if (_fieldsStart == 0 && ReadRequestLine(buffer) is var status and not ParseStatus.Complete) return status;
+        if (_fieldsStart == 0)
+        {
+            if (ReadRequestLine(buffer) is var status and not ParseStatus.Complete) return status;
+        }
+        else if (!buffer[_position..].Contains((byte)'\n'))
+        {
+            // A line that dribbles in is not read again from its start with each byte.
+            return buffer.Length - _fieldsStart > MaxFieldBytes ? RefuseFields() : ParseStatus.Incomplete;
+        }
         while (true)
         {
             var rest = buffer[_position..];

@@ -41,7 +41,15 @@ internal struct ResponseParser
     /// <param name="head">Filled bit by bit; must be clear at the first call.</param>
     public ParseStatus Parse(ReadOnlySpan<byte> buffer, ResponseHead head)
     {
-        if (!_statusLineDone && ReadStatusLine(buffer, head) is var status and not ParseStatus.Complete) return status;
+        if (!_statusLineDone)
+        {
+            if (ReadStatusLine(buffer, head) is var status and not ParseStatus.Complete) return status;
+        }
+        else if (!buffer[_position..].Contains((byte)'\n'))
+        {
+            // A line that dribbles in is not read again from its start with each byte.
+            return CheckLength(buffer.Length);
+        }
         while (true)
         {
             var rest = buffer[_position..];

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Security;
 using System.Security.Authentication;
+using System.Security.Cryptography;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
 using Millau.Tls;
@@ -61,16 +62,17 @@ internal sealed class TlsConnections(TlsHandshake handshake, MemoryPool<byte> po
         try
         {
             await stream.AuthenticateAsServerAsync(
-                static (_, hello, state, _) =>
+                static (_, hello, state, cancellation) =>
                 {
                     var (chooser, connection) = ((TlsHandshake, ConnectionContext))state!;
-                    return chooser.ChooseAsync(hello.ServerName, connection);
+                    return chooser.ChooseAsync(hello.ServerName, connection, cancellation);
                 },
                 (handshake, connection), deadline.Token).ConfigureAwait(false);
             await records.EndHandshakeAsync(deadline.Token).ConfigureAwait(false);
             return true;
         }
-        catch (Exception e) when (e is IOException or AuthenticationException or OperationCanceledException or InvalidOperationException)
+        catch (Exception e) when (e is IOException or AuthenticationException or OperationCanceledException or InvalidOperationException
+            or CryptographicException)
         {
             Log.HandshakeFailed(logger, connection.RemoteEndPoint, e.InnerException?.Message ?? e.Message);
             return false;

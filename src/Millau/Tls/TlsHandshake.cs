@@ -26,7 +26,9 @@ internal sealed class TlsHandshake(CertificateStore certificates)
 
     /// <param name="serverName">The name in the ClientHello; empty for none.</param>
     /// <param name="connection">Gets features of what the handshake finds out.</param>
-    public async ValueTask<SslServerAuthenticationOptions> ChooseAsync(string serverName, ConnectionContext connection)
+    /// <param name="cancellation">Ends the wait for a certificate that is being made.</param>
+    public async ValueTask<SslServerAuthenticationOptions> ChooseAsync(
+        string serverName, ConnectionContext connection, CancellationToken cancellation)
     {
         var host = CertificateStore.ToHost(serverName);
         // 1.
@@ -36,7 +38,7 @@ internal sealed class TlsHandshake(CertificateStore certificates)
             return answer;
         }
         // 2.
-        var certificate = certificates.Select(host) ?? await certificates.SelfSigned.GetAsync().ConfigureAwait(false);
+        var certificate = certificates.Select(host) ?? await certificates.SelfSigned.GetAsync().WaitAsync(cancellation).ConfigureAwait(false);
         // 3.
         return ClientCertificates?.Invoke(host, certificate, connection) ?? certificate.Options;
     }

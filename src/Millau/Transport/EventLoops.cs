@@ -15,8 +15,10 @@ internal sealed class EventLoops : IDisposable
         for (var i = 0; i < _loops.Length; i++) _loops[i] = new EventLoop(i, logger);
     }
 
-    /// <summary>Event loops need Linux; elsewhere the framework's sockets serve.</summary>
-    public static bool AreSupported => OperatingSystem.IsLinux();
+    /// <summary>
+    /// Event loops need Linux, on a processor whose system calls <see cref="Native"/> knows; elsewhere the framework's sockets serve.
+    /// </summary>
+    public static bool AreSupported => OperatingSystem.IsLinux() && Native.IsKnown;
 
     public IReadOnlyList<EventLoop> All => _loops;
 

@@ -21,9 +21,16 @@ internal static unsafe partial class Native
 
     public static readonly int EventDataOffset = EventSize - 8;
 
-    // sendto and recvfrom, by their numbers: x86-64 has its own, all newer architectures have the same.
+    // What is sent or received in one call without the collector knowing of it, in bytes: a head and what little comes with it.
+    private const int Short = 8 * 1024;
+
+    // sendto and recvfrom, by their numbers: x86-64 has its own, the architectures after it have the same.
     private static readonly nint SendTo = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 44 : 206;
     private static readonly nint ReceiveFrom = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 45 : 207;
+
+    /// <summary>The numbers are right for this processor.</summary>
+    public static bool IsKnown =>
+        RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.Arm64 or Architecture.RiscV64 or Architecture.LoongArch64;
 
     /// <summary>Where the bytes of a scattered send are.</summary>
     [StructLayout(LayoutKind.Sequential)]
@@ -81,7 +88,7 @@ internal static unsafe partial class Native
         {
             while (true)
             {
-                var received = syscall(ReceiveFrom, descriptor, start, (nuint)target.Length, DontWait, null, null);
+                var received = Call(ReceiveFrom, descriptor, start, target.Length, DontWait);
                 if (received >= 0) return (int)received;
                 var error = Marshal.GetLastSystemError();
                 if (error != EINTR) return -error;
@@ -96,7 +103,7 @@ internal static unsafe partial class Native
         {
             while (true)
             {
-                var sent = syscall(SendTo, descriptor, start, (nuint)bytes.Length, DontWait | NoSignal, null, null);
+                var sent = Call(SendTo, descriptor, start, bytes.Length, DontWait | NoSignal);
                 if (sent >= 0) return (int)sent;
                 var error = Marshal.GetLastSystemError();
                 if (error != EINTR) return -error;
@@ -179,9 +186,16 @@ internal static unsafe partial class Native
     private static partial int eventfd(uint value, int flags);
 
     // What each request takes twice: not by libc's functions, in which a thread may be cancelled, and which therefore take two interlocked
-    // steps more. Nor is the collector told of it: neither call waits.
-    [LibraryImport("libc"), SuppressGCTransition]
-    private static partial nint syscall(nint number, nint descriptor, byte* buffer, nuint length, nint flags, void* address, void* addressLength);
+    // steps more. A short call is over in microseconds: a collection waits for it, which costs less than to tell the collector each time.
+    private static nint Call(nint number, int descriptor, byte* buffer, int length, int flags) => length <= Short
+        ? ShortCall(number, descriptor, buffer, (nuint)length, flags, null, null)
+        : LongCall(number, descriptor, buffer, (nuint)length, flags, null, null);
+
+    [LibraryImport("libc", EntryPoint = "syscall"), SuppressGCTransition]
+    private static partial nint ShortCall(nint number, nint descriptor, byte* buffer, nuint length, nint flags, void* address, void* addressLength);
+
+    [LibraryImport("libc", EntryPoint = "syscall")]
+    private static partial nint LongCall(nint number, nint descriptor, byte* buffer, nuint length, nint flags, void* address, void* addressLength);
 
     [LibraryImport("libc")]
     private static partial nint sendmsg(int descriptor, Message* message, int flags);

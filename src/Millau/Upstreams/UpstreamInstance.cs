@@ -41,7 +41,7 @@ internal sealed class UpstreamInstance
     public IPEndPoint EndPoint { get; }
     public UpstreamConnectionPool Pool { get; }
 
-    /// <summary>What the answers of this instance get besides; null before the first one.</summary>
+    /// <summary>What the answers of this instance get besides; null before the first one. Two that make it at a time make the same.</summary>
     public ServedFields? Served { get; set; }
 
     /// <summary>What it did so far.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using Millau.Tls;
 
 namespace Millau.Upstreams;
@@ -30,4 +31,9 @@ internal sealed record UpstreamService(
 
     /// <summary>What the one who counts its requests keeps with it, so as to find it at once. Any thread.</summary>
     public object? Counted { get; set; }
+
+    /// <summary>Each is a service at one time: no other is the same.</summary>
+    public bool Equals(UpstreamService? other) => ReferenceEquals(this, other);
+
+    public override int GetHashCode() => RuntimeHelpers.GetHashCode(this);
 }

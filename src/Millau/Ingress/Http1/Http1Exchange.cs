@@ -14,8 +14,8 @@ namespace Millau.Ingress.Http1;
 /// </summary>
 internal sealed class Http1Exchange : Exchange
 {
-    // More than all that the end of a head may consist of.
-    private const int MostEndBytes = 160;
+    // Content-Length with all its digits, Connection, Date and the empty line: 101.
+    private const int MostEndBytes = 112;
 
     private readonly Http1Connection _owner;
     private readonly ConnectionContext _connection;
@@ -123,11 +123,16 @@ internal sealed class Http1Exchange : Exchange
             ref readonly var field = ref fields[i];
             if (field.Known == FieldName.Date) _hasDate = true;
             if (field.IsPlain) continue;
-            _output.Write(Millau.Http1.Field.Lines(head, fields[first..i]));
+            CopyLines(head, fields[first..i]);
             Field(field.Name(head), field.Value(head));
             first = i + 1;
         }
-        _output.Write(Millau.Http1.Field.Lines(head, fields[first..]));
+        CopyLines(head, fields[first..]);
+    }
+
+    private void CopyLines(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
+    {
+        if (!fields.IsEmpty) _output.Write(Millau.Http1.Field.Lines(head, fields));
     }
 
     public override void EndHead(long length, bool hasBody, bool trailers = false)

@@ -4,9 +4,9 @@ using Prometheus;
 namespace Millau.Telemetry.Metrics;
 
 /// <summary>One row of a histogram of durations, which the event loops count for themselves as in a <see cref="CounterRow"/>.</summary>
-/// <param name="row">Written here alone.</param>
+/// <param name="row">Written here alone; null for one that nobody is to see.</param>
 /// <param name="bounds">Its buckets, in ticks of a <see cref="TimeSpan"/>: the longest duration of each but the last.</param>
-internal sealed class DurationRow(Histogram.Child row, long[] bounds) : LoopLocal<long[]>
+internal sealed class DurationRow(Histogram.Child? row, long[] bounds) : LoopLocal<long[]>
 {
     // What a loop has: how many observations began and how many are done, so that a reader knows when both numbers of each bucket
     // belong together; then the buckets, each a count and the sum of its durations.
@@ -22,7 +22,7 @@ internal sealed class DurationRow(Histogram.Child row, long[] bounds) : LoopLoca
     {
         if (Of(loop) is not { } own)
         {
-            row.Observe(duration.TotalSeconds);
+            row?.Observe(duration.TotalSeconds);
             return;
         }
         var bucket = 0;
@@ -51,13 +51,13 @@ internal sealed class DurationRow(Histogram.Child row, long[] bounds) : LoopLoca
             var count = sums[i] - _handedOver[i];
             if (count == 0) continue;
             // As often their mean, which lies in the same bucket and makes the same sum.
-            row.Observe((double)(sums[i + 1] - _handedOver[i + 1]) / count / TimeSpan.TicksPerSecond, count);
+            row?.Observe((double)(sums[i + 1] - _handedOver[i + 1]) / count / TimeSpan.TicksPerSecond, count);
         }
         sums.CopyTo(_handedOver, 0);
     }
 
     /// <summary>Takes the row away. What is still observed is seen by nobody.</summary>
-    public void Remove() => row.Remove();
+    public void Remove() => row?.Remove();
 
     protected override long[] Make() => new long[_handedOver.Length];
 

@@ -182,7 +182,8 @@ internal sealed class RequestMetrics : IRequestObserver
     }
 
     // Each request asks, so the answer is left where the next one has it at hand.
-    private ServiceRows? Find(UpstreamService? service) => service is null ? null : service.Counted as ServiceRows ?? LookUp(service);
+    private ServiceRows? Find(UpstreamService? service) =>
+        service is null ? null : service.Counted is ServiceRows { IsRemoved: false } rows ? rows : LookUp(service);
 
     private ServiceRows? LookUp(UpstreamService service)
     {

@@ -18,7 +18,10 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
     private readonly CounterRow?[] _attempts = new CounterRow?[OutcomeLabel.Count];
     private readonly CounterRow?[] _putAside = new CounterRow?[OutcomeLabel.Count];
     private (string Port, CounterRow Requests)[] _topology = [];
-    private bool _removed;
+    private volatile bool _removed;
+
+    /// <summary>The rows are gone; what is counted here is seen by nobody. Another object may count for the service by now.</summary>
+    public bool IsRemoved => _removed;
 
     public MethodRows Of(int method) => Volatile.Read(ref _methods[method]) ?? AddMethod(method);
 
@@ -31,11 +34,11 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
     /// <summary>Requests that came in at a port.</summary>
     public CounterRow From(Listener listener)
     {
-        foreach (var (port, requests) in Volatile.Read(ref _topology))
-            if (ReferenceEquals(port, listener.Port)) return requests;
+        if (Find(listener) is { } known) return known;
         lock (_lock)
         {
-            var row = Keep(counters.Topology.WithLabels($"{listener.Port}-{service}", listener.Port, service));
+            if (Find(listener) is { } added) return added;
+            var row = Keep(counters.Topology, $"{listener.Port}-{service}", listener.Port, service);
             Volatile.Write(ref _topology, [.. _topology, (listener.Port, row)]);
             return row;
         }
@@ -64,6 +67,13 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
         }
     }
 
+    private CounterRow? Find(Listener listener)
+    {
+        foreach (var (port, requests) in Volatile.Read(ref _topology))
+            if (ReferenceEquals(port, listener.Port)) return requests;
+        return null;
+    }
+
     private MethodRows AddMethod(int method)
     {
         lock (_lock) return _methods[method] ??= new MethodRows(this, MethodLabel.Name(method));
@@ -71,23 +81,21 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
 
     private CounterRow Add(CounterRow?[] rows, int outcome, Counter counter)
     {
-        lock (_lock) return rows[outcome] ??= Keep(counter.WithLabels(OutcomeLabel.Name(outcome), service));
+        lock (_lock) return rows[outcome] ??= Keep(counter, OutcomeLabel.Name(outcome), service);
     }
 
-    // Under the lock.
-    private CounterRow Keep(Counter.Child child)
+    // Under the lock. Once removed it leaves the registry alone: a row of the same labels there is that of a service that came back.
+    private CounterRow Keep(Counter counter, params string[] labels)
     {
-        var row = new CounterRow(child);
-        if (_removed) row.Remove();
-        else _rows.Add(row);
+        var row = new CounterRow(_removed ? null : counter.WithLabels(labels));
+        _rows.Add(row);
         return row;
     }
 
-    private DurationRow Keep(Histogram.Child child)
+    private DurationRow Keep(Histogram histogram, params string[] labels)
     {
-        var row = new DurationRow(child, ServiceCounters.Bounds);
-        if (_removed) row.Remove();
-        else _durations.Add(row);
+        var row = new DurationRow(_removed ? null : histogram.WithLabels(labels), ServiceCounters.Bounds);
+        _durations.Add(row);
         return row;
     }
 
@@ -138,7 +146,7 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
                 foreach (var (known, requests) in _codes)
                     if (known == status) return requests;
                 var code = status == 0 ? "OTHER" : status.ToString(CultureInfo.InvariantCulture);
-                var row = _owner.Keep(_owner.Counters.Successful.WithLabels(code, _method, _owner.Service));
+                var row = _owner.Keep(_owner.Counters.Successful, code, _method, _owner.Service);
                 Volatile.Write(ref _codes, [.. _codes, (status, row)]);
                 return row;
             }
@@ -147,10 +155,10 @@ internal sealed class ServiceRows(ServiceCounters counters, string service)
         private DurationRow AddDuration()
         {
             lock (_owner._lock)
-                return _duration ??= _owner.Keep(_owner.Counters.Duration.WithLabels(_method, _owner.Service));
+                return _duration ??= _owner.Keep(_owner.Counters.Duration, _method, _owner.Service);
         }
 
-        private CounterRow Row(Counter counter) => _owner.Keep(counter.WithLabels(_method, _owner.Service));
+        private CounterRow Row(Counter counter) => _owner.Keep(counter, _method, _owner.Service);
     }
 
     private ServiceCounters Counters => counters;

@@ -75,6 +75,69 @@ public class RequestMetricsTests
     }
 
     [Fact]
+    public async Task A_request_that_outlives_its_service_takes_no_rows_from_the_one_that_came_back()
+    {
+        var (arrived, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        await using var instance = new ScriptedInstance(async connection =>
+        {
+            while (await connection.ReadHeadAsync() is { Length: > 0 } head)
+            {
+                if (head.StartsWith("GET /slow", StringComparison.Ordinal))
+                {
+                    arrived.SetResult();
+                    await answer.Task;
+                }
+                await connection.SendAsync(Ok);
+            }
+        });
+        await using var proxy = await TestProxy.StartAsync(TestProxy.Service("app", instance.EndPoint));
+        var old = proxy.GetAsync("/slow");
+        await arrived.Task;
+
+        proxy.Apply(TestProxy.Service("other"));
+        await proxy.ApplyAsync(TestProxy.Service("app", instance.EndPoint));
+        await proxy.GetAsync();
+        await Scrape.WithAsync(proxy.Proxy.Metrics, "millau_lb_successful_requests_total{code=\"200\",method=\"GET\",service=\"app\"} 1");
+        answer.SetResult();
+        Assert.EndsWith("ok", await old);
+
+        await Scrape.WithAsync(proxy.Proxy.Metrics,
+            "millau_lb_successful_requests_total{code=\"200\",method=\"GET\",service=\"app\"} 2",
+            "millau_lb_failed_requests_total{method=\"GET\",service=\"app\"} 0");
+    }
+
+    [Fact]
+    public async Task Rows_that_are_asked_for_at_the_same_time_are_one()
+    {
+        const int services = 300;
+        var metrics = new MetricsRegistry();
+        var counters = new ServiceCounters(metrics);
+        var rows = Enumerable.Range(0, services).Select(i => new ServiceRows(counters, $"s{i}")).ToList();
+        var listener = new Listener("http");
+        listener.Bind(80);
+        using var barrier = new Barrier(2);
+        void Count()
+        {
+            foreach (var service in rows)
+            {
+                barrier.SignalAndWait(TimeSpan.FromSeconds(30));
+                service.From(listener).Inc();
+                service.Of(0).Successful(200).Inc();
+                service.Attempts(0).Inc();
+            }
+        }
+        await Task.WhenAll(Task.Factory.StartNew(Count, TaskCreationOptions.LongRunning), Task.Factory.StartNew(Count, TaskCreationOptions.LongRunning));
+
+        foreach (var service in rows) service.HandOver();
+        var scrape = await Scrape.OfAsync(metrics);
+        foreach (var name in (string[])["millau_topology_requests_total", "millau_lb_successful_requests_total", "millau_lb_attempts_total"])
+        {
+            Assert.Equal(services, scrape.Of(name).Length);
+            Assert.All(scrape.Of(name), line => Assert.EndsWith(" 2", line));
+        }
+    }
+
+    [Fact]
     public async Task A_retry_is_counted_with_the_failed_attempt_and_the_instance_that_is_put_aside()
     {
         await using var one = new ScriptedInstance();
