@@ -41,7 +41,7 @@ internal sealed class RecordStream(IDuplexPipe pipes) : AsyncStream, IValueTaskS
     /// <summary>A read is open, for <see cref="Answer"/>.</summary>
     public bool IsAsked { get; private set; }
 
-    /// <summary>Takes over what was read from the pipe, if a record is there or the end; else the pipe has it again, as looked at.</summary>
+    /// <summary>Takes over what was read from the pipe if a record is there, or the end; else the pipe has it again.</summary>
     public bool Look(in ReadResult read)
     {
         Hold(read.Buffer, read.IsCompleted);
@@ -73,7 +73,7 @@ internal sealed class RecordStream(IDuplexPipe pipes) : AsyncStream, IValueTaskS
         return Task.CompletedTask;
     }
 
-    /// <summary>The handshake is over: what it wrote last is sent, unless the client has said more, and the answer takes it along.</summary>
+    /// <summary>The handshake is over: what it wrote last is sent, unless the client has said more and the answer takes it along.</summary>
     public ValueTask EndHandshakeAsync(CancellationToken cancellation)
     {
         _isHandshakeOver = true;
@@ -160,7 +160,7 @@ internal sealed class RecordStream(IDuplexPipe pipes) : AsyncStream, IValueTaskS
     {
         if (bytes.Length < HeaderSize) return 0;
         var first = bytes.FirstSpan;
-        return first.Length >= HeaderSize ? LengthOfFirst(first, bytes.Length) : LengthOfFirst(bytes.Slice(0, HeaderSize).ToArray(), bytes.Length);
+        return LengthOfFirst(first.Length >= HeaderSize ? first : bytes.Slice(0, HeaderSize).ToArray(), bytes.Length);
     }
 
     private static int LengthOfFirst(ReadOnlySpan<byte> header, long there)
