@@ -82,7 +82,7 @@ public class RequestMetricsTests
         {
             while (await connection.ReadHeadAsync() is { Length: > 0 } head)
             {
-                if (head.StartsWith("GET /slow", StringComparison.Ordinal))
+                if (head.StartsWith("PUT /slow", StringComparison.Ordinal))
                 {
                     arrived.SetResult();
                     await answer.Task;
@@ -91,19 +91,23 @@ public class RequestMetricsTests
             }
         });
         await using var proxy = await TestProxy.StartAsync(TestProxy.Service("app", instance.EndPoint));
-        var old = proxy.GetAsync("/slow");
+        await proxy.GetAsync();
+        var old = PutAsync("/slow");
         await arrived.Task;
 
         proxy.Apply(TestProxy.Service("other"));
         await proxy.ApplyAsync(TestProxy.Service("app", instance.EndPoint));
-        await proxy.GetAsync();
-        await Scrape.WithAsync(proxy.Proxy.Metrics, "millau_lb_successful_requests_total{code=\"200\",method=\"GET\",service=\"app\"} 1");
+        await PutAsync("/");
+        await Scrape.WithAsync(proxy.Proxy.Metrics, "millau_lb_successful_requests_total{code=\"200\",method=\"PUT\",service=\"app\"} 1");
         answer.SetResult();
         Assert.EndsWith("ok", await old);
 
         await Scrape.WithAsync(proxy.Proxy.Metrics,
-            "millau_lb_successful_requests_total{code=\"200\",method=\"GET\",service=\"app\"} 2",
-            "millau_lb_failed_requests_total{method=\"GET\",service=\"app\"} 0");
+            "millau_lb_successful_requests_total{code=\"200\",method=\"PUT\",service=\"app\"} 2",
+            "millau_lb_failed_requests_total{method=\"PUT\",service=\"app\"} 0");
+
+        Task<string> PutAsync(string path) =>
+            proxy.RoundTripAsync($"PUT {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
 
     [Fact]
