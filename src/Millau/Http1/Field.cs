@@ -12,11 +12,18 @@ internal readonly record struct Field(
 
     public ReadOnlySpan<byte> Value(ReadOnlySpan<byte> bytes) => bytes.Slice(ValueStart, ValueLength);
 
-    /// <summary>The lines of plain fields that stand one behind the other, as they were parsed, line ends included.</summary>
-    public static ReadOnlySpan<byte> Lines(ReadOnlySpan<byte> bytes, ReadOnlySpan<Field> fields)
+    /// <summary>
+    /// Takes the plain fields that some begin with, which stand one behind the other in their head: their lines as they were parsed, line
+    /// ends included; empty if the first is none. What is left then is nothing, or begins with one that is not plain.
+    /// </summary>
+    public static ReadOnlySpan<byte> TakeLines(ReadOnlySpan<byte> head, ref ReadOnlySpan<Field> fields)
     {
-        if (fields.IsEmpty) return default;
-        ref readonly var last = ref fields[^1];
-        return bytes[fields[0].NameStart..(last.ValueStart + last.ValueLength + 2)];
+        var count = 0;
+        while (count < fields.Length && fields[count].IsPlain) count++;
+        if (count == 0) return default;
+        ref readonly var last = ref fields[count - 1];
+        var lines = head[fields[0].NameStart..(last.ValueStart + last.ValueLength + 2)];
+        fields = fields[count..];
+        return lines;
     }
 }

@@ -59,15 +59,13 @@ internal sealed class RequestWriter
     /// </summary>
     public void Copy(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
     {
-        var first = 0;
-        for (var i = 0; i < fields.Length; i++)
+        while (!fields.IsEmpty)
         {
-            if (fields[i].IsPlain) continue;
-            Append(Http1.Field.Lines(head, fields[first..i]));
-            Field(fields[i].Name(head), fields[i].Value(head));
-            first = i + 1;
+            Append(Http1.Field.TakeLines(head, ref fields));
+            if (fields.IsEmpty) return;
+            Field(fields[0].Name(head), fields[0].Value(head));
+            fields = fields[1..];
         }
-        Append(Http1.Field.Lines(head, fields[first..]));
     }
 
     /// <summary>Writes a field that came from a client.</summary>

@@ -38,9 +38,6 @@ internal sealed class ResponseHead
     /// <summary>The Connection field names other fields, which are hop-by-hop then (RFC 9110 section 7.6.1).</summary>
     public bool ConnectionNamesFields { get; set; }
 
-    /// <summary>It says when it was made.</summary>
-    public bool HasDate { get; set; }
-
     /// <summary>Seconds of <c>Keep-Alive: timeout=</c>, or -1.</summary>
     public int KeepAliveSeconds { get; set; } = -1;
 
@@ -57,6 +54,6 @@ internal sealed class ResponseHead
     {
         Status = MinorVersion = ReasonStart = ReasonLength = FieldCount = 0;
         ContentLength = KeepAliveSeconds = -1;
-        IsChunked = HasBothFramings = ConnectionClose = ConnectionKeepAlive = ConnectionNamesFields = HasDate = false;
+        IsChunked = HasBothFramings = ConnectionClose = ConnectionKeepAlive = ConnectionNamesFields = false;
     }
 }

@@ -132,9 +132,6 @@ internal struct ResponseParser
                 if (head.IsChunked || !HttpChars.EqualsIgnoreCase(field.Value(buffer), "chunked"u8)) return false;
                 head.IsChunked = true;
                 break;
-            case FieldName.Date:
-                head.HasDate = true;
-                break;
         }
         head.Add(field);
         return true;

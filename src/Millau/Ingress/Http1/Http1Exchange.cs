@@ -117,22 +117,15 @@ internal sealed class Http1Exchange : Exchange
     public override void Copy(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
     {
         if (_dropped) return;
-        var first = 0;
-        for (var i = 0; i < fields.Length; i++)
+        foreach (ref readonly var field in fields) _hasDate |= field.Known == FieldName.Date;
+        while (!fields.IsEmpty)
         {
-            ref readonly var field = ref fields[i];
-            if (field.Known == FieldName.Date) _hasDate = true;
-            if (field.IsPlain) continue;
-            CopyLines(head, fields[first..i]);
-            Field(field.Name(head), field.Value(head));
-            first = i + 1;
+            var lines = Millau.Http1.Field.TakeLines(head, ref fields);
+            if (!lines.IsEmpty) _output.Write(lines);
+            if (fields.IsEmpty) return;
+            Field(fields[0].Name(head), fields[0].Value(head));
+            fields = fields[1..];
         }
-        CopyLines(head, fields[first..]);
-    }
-
-    private void CopyLines(ReadOnlySpan<byte> head, ReadOnlySpan<Field> fields)
-    {
-        if (!fields.IsEmpty) _output.Write(Millau.Http1.Field.Lines(head, fields));
     }
 
     public override void EndHead(long length, bool hasBody, bool trailers = false)
