@@ -4,8 +4,9 @@ using System.Net.Sockets;
 namespace Millau.Tests.Shared;
 
 /// <summary>
-/// Connects as a plain client does: whoever gets through has connected, whatever comes then. An asynchronous connect asks for the
-/// socket's error once it is told, and takes a reset that came meanwhile for a connection refused.
+/// Connects as a plain client does: a reset that comes after the handshake is a reset, not a connection refused, for which an
+/// asynchronous connect takes it. Even here the connect itself may end with it (ConnectionReset), when the server is faster than
+/// this thread is to wake.
 /// </summary>
 internal static class BlockingConnect
 {
