@@ -18,6 +18,8 @@ internal enum FieldFault
 /// </summary>
 internal static class FieldLine
 {
+    private static ReadOnlySpan<byte> Space => " \t"u8;
+
     /// <summary>Reads the line that some bytes begin with, each byte once.</summary>
     /// <param name="bytes">From the first byte of the line on.</param>
     /// <param name="start">The place of that byte in the message.</param>
@@ -25,22 +27,34 @@ internal static class FieldLine
     /// <returns>The length of the line with its end; 0 if there is no whole and right one, and <see cref="FaultOf"/> tells why.</returns>
     public static int TryRead(ReadOnlySpan<byte> bytes, int start, out Field field)
     {
-        field = default;
         // A line that starts with white space (obs-fold) has no token before its colon and fails here too.
         var colon = HttpChars.TokenLength(bytes);
-        if (colon == 0 || colon == bytes.Length || bytes[colon] != ':') return 0;
-        var valueStart = colon + 1;
-        while (valueStart < bytes.Length && bytes[valueStart] is (byte)' ' or (byte)'\t') valueStart++;
+        if (colon == 0 || colon >= bytes.Length || bytes[colon] != ':') return None(out field);
         // The first control character is the end, and it has to be CR LF: bare LF and bare CR are where smuggling begins.
-        var valueLength = HttpChars.FieldValueLength(bytes[valueStart..]);
-        if (valueLength < 0) return 0;
-        var end = valueStart + valueLength;
-        if (end + 1 >= bytes.Length || bytes[end] != '\r' || bytes[end + 1] != '\n') return 0;
-        var valueEnd = end;
-        while (valueEnd > valueStart && bytes[valueEnd - 1] is (byte)' ' or (byte)'\t') valueEnd--;
-        var isPlain = valueEnd == end && valueStart == colon + 2 && bytes[colon + 1] == ' ';
-        field = new Field(FieldNames.Of(bytes[..colon]), isPlain, start, colon, start + valueStart, valueEnd - valueStart);
-        return end + 2;
+        var value = bytes[(colon + 1)..];
+        var length = HttpChars.FieldValueLength(value);
+        if (length < 0 || length + 1 >= value.Length || value[length] != '\r' || value[length + 1] != '\n') return None(out field);
+        var known = FieldNames.Of(bytes[..colon]);
+        // Nearly always: one space, and what is neither space nor tab at both ends.
+        if (length > 1 && value[0] == ' ' && value[1] > ' ' && value[length - 1] > ' ')
+        {
+            field = new Field(known, IsPlain: true, start, colon, start + colon + 2, length - 1);
+        }
+        else
+        {
+            var text = value[..length].TrimStart(Space);
+            var left = length - text.Length;
+            var isPlain = left == 1 && value[0] == ' ';
+            text = text.TrimEnd(Space);
+            field = new Field(known, isPlain && left + text.Length == length, start, colon, start + colon + 1 + left, text.Length);
+        }
+        return colon + 1 + length + 2;
+    }
+
+    private static int None(out Field field)
+    {
+        field = default;
+        return 0;
     }
 
     /// <summary>What is wrong where <see cref="TryRead"/> read nothing.</summary>

@@ -31,15 +31,44 @@ public class HttpCharsTests
     }
 
     [Fact]
-    public void A_byte_is_a_token_character_as_it_is_for_text()
+    public void A_token_ends_at_the_first_byte_that_is_no_token_character_wherever_that_is()
     {
-        for (var value = 0; value < 256; value++)
+        for (var length = 0; length <= 50; length++)
         {
-            var isToken = HttpChars.IsToken([(char)value]);
-            Assert.Equal(isToken, HttpChars.IsToken([(byte)value]));
-            Assert.Equal(isToken ? 2 : 1, HttpChars.TokenLength([(byte)'a', (byte)value]));
+            var text = Enumerable.Repeat((byte)'t', length).ToArray();
+            Assert.Equal(length, HttpChars.TokenLength(text));
+            for (var place = 0; place < length; place++)
+            {
+                for (var value = 0; value < 256; value++)
+                {
+                    text[place] = (byte)value;
+                    var isToken = HttpChars.IsToken([(char)value]);
+                    Assert.Equal(isToken ? length : place, HttpChars.TokenLength(text));
+                    // Another one behind it changes nothing.
+                    if (isToken || place + 1 == length) continue;
+                    text[^1] = (byte)':';
+                    Assert.Equal(place, HttpChars.TokenLength(text));
+                    text[^1] = (byte)'t';
+                }
+                text[place] = (byte)'t';
+            }
         }
-        Assert.False(HttpChars.IsToken(ReadOnlySpan<byte>.Empty));
+    }
+
+    [Theory]
+    [InlineData("", false)]
+    [InlineData("a", true)]
+    [InlineData("!#$%&'*+-.^_`|~09azAZ", true)]
+    [InlineData("a b", false)]
+    [InlineData("a:", false)]
+    [InlineData("\"a", false)]
+    [InlineData("(a)", false)]
+    [InlineData("a\u0080", false)]
+    [InlineData("a\0", false)]
+    public void A_token_is_one_or_more_token_characters(string text, bool isToken)
+    {
+        Assert.Equal(isToken, HttpChars.IsToken(text));
+        Assert.Equal(isToken, HttpChars.IsToken(Encoding.Latin1.GetBytes(text)));
     }
 
     [Theory]

@@ -121,7 +121,7 @@ internal sealed class Http1Exchange : Exchange
         while (!fields.IsEmpty)
         {
             var lines = Millau.Http1.Field.TakeLines(head, ref fields);
-            if (!lines.IsEmpty) _output.Write(lines);
+            if (!lines.IsEmpty) Append(lines);
             if (fields.IsEmpty) return;
             Field(fields[0].Name(head), fields[0].Value(head));
             fields = fields[1..];
