@@ -90,10 +90,16 @@ internal sealed class Figures
         .Where(s => !double.IsNaN(Median(workload, s, measure))).MinBy(s => Median(workload, s, measure));
 
     /// <summary>The median of the rounds' ratios: a round's figures were taken seconds apart, so their ratio is steadier than that of the medians.</summary>
-    public double Ratio(string workload, string subject, string? reference, string measure)
+    /// <param name="workload">Of these figures.</param>
+    /// <param name="subject">What is measured.</param>
+    /// <param name="reference">By what it is divided.</param>
+    /// <param name="measure">Which figure.</param>
+    /// <param name="mostLost">A round in which others took a larger share of the core than this says nothing.</param>
+    public double Ratio(string workload, string subject, string? reference, string measure, double mostLost = 1)
     {
         if (reference is null) return double.NaN;
-        var of = Of(workload).Where(f => f.Measure == measure).ToLookup(f => (f.Subject, f.Round), f => f.Value);
+        var disturbed = Of(workload).Where(f => f.Measure == Measures.CoreLost && f.Value > mostLost).Select(f => f.Round).ToHashSet();
+        var of = Of(workload).Where(f => f.Measure == measure && !disturbed.Contains(f.Round)).ToLookup(f => (f.Subject, f.Round), f => f.Value);
         return Statistics.Median(of.Where(g => g.Key.Subject == subject && of[(reference, g.Key.Round)].Any())
             .Select(g => g.Average() / of[(reference, g.Key.Round)].Average()));
     }
