@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Millau.Http1;
 
 /// <summary>Where one header field stands in the buffer of its message, and which it is.</summary>
@@ -16,6 +18,7 @@ internal readonly record struct Field(
     /// Takes the plain fields that some begin with, which stand one behind the other in their head: their lines as they were parsed, line
     /// ends included; empty if the first is none. What is left then is nothing, or begins with one that is not plain.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ReadOnlySpan<byte> TakeLines(ReadOnlySpan<byte> head, ref ReadOnlySpan<Field> fields)
     {
         var count = 0;

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Millau.Http1;
@@ -34,6 +35,7 @@ internal static class HeaderRules
     };
 
     /// <summary>The rule for a field of an instance's response.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static HeaderRule ForResponse(FieldName field) => field switch
     {
         FieldName.Other => HeaderRule.Pass,
