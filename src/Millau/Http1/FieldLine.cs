@@ -34,20 +34,16 @@ internal static class FieldLine
         var value = bytes[(colon + 1)..];
         var length = HttpChars.FieldValueLength(value);
         if (length < 0 || length + 1 >= value.Length || value[length] != '\r' || value[length + 1] != '\n') return None(out field);
-        var known = FieldNames.Of(bytes[..colon]);
-        // Nearly always: one space, and what is neither space nor tab at both ends.
-        if (length > 1 && value[0] == ' ' && value[1] > ' ' && value[length - 1] > ' ')
+        // What is left of the value without the white space around it: nearly always, that is one space in front.
+        var first = 1;
+        var end = length;
+        if (length < 2 || value[0] != ' ' || value[1] <= ' ' || value[length - 1] <= ' ')
         {
-            field = new Field(known, IsPlain: true, start, colon, start + colon + 2, length - 1);
+            first = length - value[..length].TrimStart(Space).Length;
+            end = first + value[first..length].TrimEnd(Space).Length;
         }
-        else
-        {
-            var text = value[..length].TrimStart(Space);
-            var left = length - text.Length;
-            var isPlain = left == 1 && value[0] == ' ';
-            text = text.TrimEnd(Space);
-            field = new Field(known, isPlain && left + text.Length == length, start, colon, start + colon + 1 + left, text.Length);
-        }
+        var isPlain = first == 1 && end == length && value[0] == ' ';
+        field = new Field(FieldNames.Of(bytes[..colon]), isPlain, start, colon, start + colon + 1 + first, end - first);
         return colon + 1 + length + 2;
     }
 

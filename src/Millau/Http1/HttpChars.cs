@@ -65,7 +65,8 @@ internal static class HttpChars
         return length;
     }
 
-    // A bit for each byte that is neither letter, digit nor hyphen, of which nearly all names of fields consist.
+    // A bit for each byte that is neither letter, digit nor hyphen, of which nearly all names of fields consist. Not the whole class: its
+    // look-up in a vector needs SSSE3, which .NET does not ask of a machine.
     private static uint BeyondNames(Vector128<byte> text)
     {
         // A range is one comparison when it begins with the least number.

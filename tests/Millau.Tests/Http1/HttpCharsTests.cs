@@ -31,6 +31,18 @@ public class HttpCharsTests
     }
 
     [Fact]
+    public void A_byte_is_a_token_character_as_it_is_for_text()
+    {
+        for (var value = 0; value < 256; value++)
+        {
+            var isToken = HttpChars.IsToken([(char)value]);
+            Assert.Equal(isToken, HttpChars.IsToken([(byte)value]));
+            Assert.Equal(isToken ? 2 : 1, HttpChars.TokenLength([(byte)'a', (byte)value]));
+        }
+        Assert.False(HttpChars.IsToken(ReadOnlySpan<byte>.Empty));
+    }
+
+    [Fact]
     public void A_token_ends_at_the_first_byte_that_is_no_token_character_wherever_that_is()
     {
         for (var length = 0; length <= 50; length++)

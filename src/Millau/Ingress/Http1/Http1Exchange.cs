@@ -220,7 +220,7 @@ internal sealed class Http1Exchange : Exchange
     public override async ValueTask ContinueAsync()
     {
         if (!_body.TakeContinue() || HasStarted) return;
-        _output.Write("HTTP/1.1 100 Continue\r\n\r\n"u8);
+        Append("HTTP/1.1 100 Continue\r\n\r\n"u8);
         await FlushAsync().ConfigureAwait(false);
     }
 
